@@ -1,0 +1,86 @@
+/**
+ * Topics, queues and batches: the port to RocketMQ. One batch is one contiguous buffer in RocketMQ's batch layout (see
+ * `message.ts`), written once and sliced when read, so that no adapter copies or re-encodes a record.
+ */
+export interface MessageLog {
+  readonly capabilities: LogCapabilities;
+  /** Queues that records may be sent to and read from; `DataError` code TOPIC_NOT_FOUND if there is none. */
+  describeTopic(topic: string): Promise<TopicDescription>;
+  /** Idempotent; an existing topic keeps its queues (never fewer). Names: 1–127 of [A-Za-z0-9_%|.-]. */
+  createTopic(topic: string, settings: TopicSettings): Promise<TopicDescription>;
+  listTopics(): Promise<readonly string[]>;
+  deleteTopic(topic: string): Promise<void>;
+  /**
+   * Appends a batch to one queue; resolves when it is stored as the adapter's durability says. The caller keeps one batch in flight
+   * per queue. Rejects with `RetriableError`; code SEND_OUTCOME_UNKNOWN when it may be stored.
+   */
+  send(queue: QueueAddress, batch: MessageBatch): Promise<SendResult>;
+  /** Makes everything acknowledged so far durable against a power failure. Called before positions that rely on it are committed. */
+  flush(): Promise<void>;
+  /** Reads queues from positions of the caller's own; one per sink task. */
+  assign(group: string, assignments: readonly { readonly queue: QueueAddress; readonly position: number }[]): Promise<QueueReader>;
+  /** The lowest stored position, the next position to be written, or the first position at or after a time. */
+  minOffset(queue: QueueAddress): Promise<number>;
+  maxOffset(queue: QueueAddress): Promise<number>;
+  offsetAt(queue: QueueAddress, timestampMs: number): Promise<number>;
+  /** Mirrors a group's position for the tools of the log; never read back. No-op where the log has no such thing. */
+  mirrorPosition(group: string, queue: QueueAddress, position: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface LogCapabilities {
+  /** `assign` with positions of our own. */
+  readonly assign: boolean;
+  readonly createTopic: boolean;
+}
+
+export interface TopicSettings {
+  readonly queues: number;
+}
+
+export interface QueueAddress {
+  readonly topic: string;
+  readonly broker: string;
+  readonly queue: number;
+}
+
+export interface TopicDescription {
+  readonly topic: string;
+  /** Sorted by broker, then queue. */
+  readonly queues: readonly QueueAddress[];
+}
+
+/** Messages back to back in RocketMQ's batch layout. The buffer must not change until the send has ended. */
+export interface MessageBatch {
+  readonly bytes: Buffer;
+  readonly count: number;
+}
+
+export interface SendResult {
+  /** Position of the batch's first message; the others follow it without a gap. */
+  readonly offset: number;
+}
+
+/**
+ * Reads assigned queues with prefetch. One consumer at a time.
+ */
+export interface QueueReader {
+  /** The next messages of any of the queues, in order per queue; empty when `waitMs` passed without any. Rejects with the signal's reason. */
+  read(maxBytes: number, waitMs: number, signal: AbortSignal): Promise<readonly FetchedMessages[]>;
+  /** Goes on from another position; prefetched messages of that queue are dropped. */
+  seek(queue: QueueAddress, position: number): void;
+  /** Messages that are stored but not yet returned by `read`, over all queues. */
+  lag(): number;
+  close(): Promise<void>;
+}
+
+/** Consecutive messages of one queue, zero copy: decode with `decodeMessages`. */
+export interface FetchedMessages {
+  readonly queue: QueueAddress;
+  /** Position of the first message. */
+  readonly offset: number;
+  readonly count: number;
+  /** In the batch layout. */
+  readonly bytes: Buffer;
+  readonly storedAtMs: number;
+}

@@ -1,0 +1,181 @@
+import type { QueueAddress } from '@rocketmq-connect/message-log';
+import type { PlainError } from '@rocketmq-connect/sdk';
+
+/**
+ * What the control thread and a task host say to each other: plain data for a message port or pipe. Records never travel here.
+ * The control side owns tokens, sequences and the conversation with config-service; a host owns the data path.
+ */
+export type HostCommand =
+  /** Runs a task. Answered by `started` or `failed`. */
+  | { readonly type: 'startTask'; readonly unit: string; readonly start: TaskStart }
+  /** Runs a connector's `watch` hook, or for sinks the watch of its topics. Answered by `started` or `failed`; `replan` may follow. */
+  | { readonly type: 'startConnector'; readonly unit: string; readonly start: ConnectorStart }
+  | { readonly type: 'pause'; readonly unit: string }
+  | { readonly type: 'resume'; readonly unit: string }
+  /** Flushes and freezes what may be committed now. Answered by `frozen` or `failed`. One at a time per unit. */
+  | { readonly type: 'freeze'; readonly unit: string; readonly freeze: number }
+  /** The frozen content was stored, all pieces of it. */
+  | { readonly type: 'committed'; readonly unit: string; readonly freeze: number }
+  /** Ends the unit; answered by `stopped` with the last content. */
+  | { readonly type: 'stop'; readonly unit: string }
+  /** Asks plugin code; answered by `answer` with the same id. */
+  | { readonly type: 'ask'; readonly id: number; readonly question: HostQuestion }
+  | { readonly type: 'setLogLevel'; readonly level: LogLevel };
+
+export type HostEvent =
+  /** Loaded and listening. */
+  | { readonly type: 'ready' }
+  | { readonly type: 'started'; readonly unit: string }
+  /** The unit's code has ended; nothing of it runs any more. */
+  | { readonly type: 'failed'; readonly unit: string; readonly error: PlainError }
+  | { readonly type: 'frozen'; readonly unit: string; readonly freeze: number; readonly content: CommitContent }
+  /** The unit wants a commit soon: a sink asked, or a source must store marks before its first send to a topic. */
+  | { readonly type: 'commitWanted'; readonly unit: string }
+  | { readonly type: 'stopped'; readonly unit: string; readonly content: CommitContent | null }
+  | { readonly type: 'replan'; readonly unit: string }
+  | { readonly type: 'answer'; readonly id: number; readonly result: HostAnswer | null; readonly error?: PlainError }
+  /** Every 500 ms, only the units whose counters changed. Counters are of this incarnation of the unit. */
+  | { readonly type: 'stats'; readonly counters: Readonly<Record<string, TaskCounters>> }
+  | { readonly type: 'logs'; readonly lines: readonly HostLogLine[] };
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+
+export interface HostLogLine {
+  readonly level: LogLevel;
+  readonly atMs: number;
+  readonly message: string;
+  /** connector, task, phase and what the plugin gave. */
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+export interface TaskStart {
+  readonly connector: string;
+  readonly task: number;
+  readonly generation: string;
+  /** References such as ${env:X} unresolved: only the host resolves them. */
+  readonly connectorConfig: Readonly<Record<string, string>>;
+  readonly taskConfig: Readonly<Record<string, string>>;
+  /** For sinks. */
+  readonly queues: readonly QueueAddress[];
+  readonly paused: boolean;
+  /** When the connector was created or its offsets reset; where `latest` begins. */
+  readonly startTimeMs: number;
+  /** Committed source offsets of the whole connector. */
+  readonly offsets: readonly { readonly partition: string; readonly offset: string }[];
+  /** Committed positions of this sink. */
+  readonly positions: readonly { readonly queue: QueueAddress; readonly position: number }[];
+  /** Name → JSON text. */
+  readonly sinkStates: Readonly<Record<string, string>>;
+  /**
+   * Marks of commits after which nobody stopped cleanly: the host searches each queue from its mark for records that were sent
+   * but not committed. Empty after a clean stop.
+   */
+  readonly uncleanMarks: readonly QueueMark[];
+}
+
+export interface ConnectorStart {
+  readonly connector: string;
+  readonly connectorConfig: Readonly<Record<string, string>>;
+}
+
+export interface QueueMark {
+  readonly queue: QueueAddress;
+  readonly offset: number;
+}
+
+/** What a commit stores. Source offsets are JSON texts with sorted keys. Only what changed since the last committed content. */
+export interface CommitContent {
+  readonly offsets: readonly { readonly partition: string; readonly offset: string }[];
+  readonly positions: readonly { readonly queue: QueueAddress; readonly position: number }[];
+  readonly sinkStates: Readonly<Record<string, string>>;
+  /** All marks, not only the changed ones. */
+  readonly marks: readonly QueueMark[];
+}
+
+/** Invariant 9: polled = acknowledged + deduplicated + filtered + deadLettered + skipped + inFlight. */
+export interface TaskCounters {
+  polled: number;
+  acknowledged: number;
+  deduplicated: number;
+  filtered: number;
+  deadLettered: number;
+  skipped: number;
+  inFlight: number;
+  /** Body bytes sent or put. */
+  bytes: number;
+  retries: number;
+  /** -1 unknown. */
+  lag: number;
+}
+
+export type HostQuestion =
+  /** The plugins this host can load. */
+  | { readonly ask: 'catalogue' }
+  | { readonly ask: 'describe'; readonly plugin: string; readonly version: string }
+  | { readonly ask: 'validate'; readonly plugin: string; readonly config: Readonly<Record<string, string>> }
+  | { readonly ask: 'plan'; readonly connectorConfig: Readonly<Record<string, string>>; readonly positions: readonly QueueAddress[] }
+  | {
+      readonly ask: 'alterOffsets';
+      readonly connectorConfig: Readonly<Record<string, string>>;
+      /** JSON texts; a null offset removes. */
+      readonly offsets: readonly { readonly partition: string; readonly offset: string | null }[];
+    };
+
+export type HostAnswer =
+  | {
+      readonly ask: 'catalogue';
+      readonly plugins: readonly PluginInfo[];
+      readonly broken: readonly { readonly location: string; readonly error: string }[];
+    }
+  | { readonly ask: 'describe'; readonly plugin: PluginInfo; readonly keys: readonly ConfigKeyInfo[] }
+  | { readonly ask: 'validate'; readonly validation: ConfigValidation }
+  | { readonly ask: 'plan'; readonly tasks: readonly PlannedTask[] }
+  | { readonly ask: 'alterOffsets' };
+
+export interface PlannedTask {
+  readonly config: Readonly<Record<string, string>>;
+  readonly queues: readonly QueueAddress[];
+}
+
+export interface PluginInfo {
+  readonly name: string;
+  /** The class that Kafka Connect users write, or the name. */
+  readonly class: string;
+  readonly kind: 'source' | 'sink' | 'converter' | 'transform' | 'predicate';
+  readonly version: string;
+  readonly description: string;
+  readonly aliases: readonly string[];
+  readonly secretKeys: readonly string[];
+}
+
+/** One configuration key, in Kafka Connect's shape. */
+export interface ConfigKeyInfo {
+  readonly name: string;
+  readonly type: 'STRING' | 'INT' | 'LONG' | 'DOUBLE' | 'BOOLEAN' | 'LIST' | 'PASSWORD' | 'CLASS';
+  readonly required: boolean;
+  readonly defaultValue: string | null;
+  readonly importance: 'HIGH' | 'MEDIUM' | 'LOW';
+  readonly documentation: string;
+  readonly group: string;
+  readonly orderInGroup: number;
+  readonly width: 'NONE' | 'SHORT' | 'MEDIUM' | 'LONG';
+  readonly displayName: string;
+  readonly dependents: readonly string[];
+  readonly secret: boolean;
+}
+
+export interface ConfigValidation {
+  readonly name: string;
+  readonly type: 'source' | 'sink';
+  readonly version: string;
+  readonly errorCount: number;
+  readonly groups: readonly string[];
+  readonly values: readonly {
+    readonly definition: ConfigKeyInfo;
+    readonly value: string | null;
+    readonly recommendedValues: readonly string[];
+    readonly errors: readonly string[];
+    readonly visible: boolean;
+  }[];
+  readonly secretKeys: readonly string[];
+}

@@ -1,0 +1,2 @@
+export * from './host-protocol.ts';
+export * from './task-host.ts';

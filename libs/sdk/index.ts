@@ -1,0 +1,8 @@
+export type { Static, TObject } from 'typebox';
+export { Type } from 'typebox';
+export * from './connector.ts';
+export * from './errors.ts';
+export * from './record.ts';
+export * from './schema.ts';
+export * from './stages.ts';
+export * from './time.ts';
