@@ -1,0 +1,102 @@
+import { type Static, Type } from 'typebox';
+
+const port = (description: string, value: number) => Type.Integer({ description, default: value, minimum: 0, maximum: 65_535 });
+const ms = (description: string, value: number, minimum = 1) =>
+  Type.Integer({ description, default: value, minimum, maximum: 31_536_000_000 });
+
+/**
+ * Every setting of every process: the single source of types, defaults, flags (`--rest-port`), variables (`RMQC_REST_PORT`), the YAML
+ * file (`rest: {port: …}`) and docs/configuration.md.
+ */
+export const SettingsSchema = Type.Object({
+  cluster: Type.String({
+    description: 'Name of the cluster: the prefix of its keys in the metadata store.',
+    default: 'default',
+    minLength: 1,
+    maxLength: 100,
+  }),
+  dataDir: Type.String({
+    description: 'Folder of the embedded metadata store and the embedded message log.',
+    default: './data',
+    minLength: 1,
+  }),
+  plugins: Type.Array(Type.String(), {
+    description: 'Connectors, converters, transforms and predicates of your own: packages, folders, .ts or .js files.',
+    default: [],
+  }),
+  rest: Type.Object({
+    host: Type.String({ description: 'Address that the REST gateway listens on.', default: '127.0.0.1', minLength: 1 }),
+    port: port('Port of the REST gateway; 0 picks a free one.', 8083),
+  }),
+  grpc: Type.Object({
+    host: Type.String({ description: 'Address that the gRPC services listen on.', default: '127.0.0.1', minLength: 1 }),
+    port: port('Port of the gRPC services; 0 picks a free one.', 9083),
+  }),
+  runner: Type.Object({
+    id: Type.String({ description: 'Id of the task runner, unique in the cluster.', default: 'runner-1', minLength: 1, maxLength: 100 }),
+    zone: Type.String({ description: 'Where the runner stands; tasks of one connector are spread over zones.', default: '' }),
+    capacity: Type.Integer({
+      description: 'Most units (connectors and tasks) the runner takes; 0 is no limit.',
+      default: 0,
+      minimum: 0,
+      maximum: 100_000,
+    }),
+    hosts: Type.Integer({
+      description: 'Threads that run tasks, started on demand; 0 is one per core.',
+      default: 0,
+      minimum: 0,
+      maximum: 256,
+    }),
+    leaseTtlMs: ms('Time after which a runner that is not heard of is given up.', 10_000, 1_000),
+  }),
+  offsets: Type.Object({
+    commitIntervalMs: ms('Time between two commits of a task.', 5_000, 10),
+  }),
+  tasks: Type.Object({
+    startTimeoutMs: ms('Time a task may take to start.', 60_000, 100),
+    stopTimeoutMs: ms('Time a task may take to stop before its thread is ended.', 5_000, 100),
+  }),
+  messageLog: Type.Object({
+    flush: Type.Union([Type.Literal('commit'), Type.Literal('batch')], {
+      description: 'When the embedded log is forced to disk: before offsets that rely on it are committed, or after each batch.',
+      default: 'commit',
+    }),
+    segmentBytes: Type.Integer({
+      description: 'Size at which a segment file is closed.',
+      default: 128 * 1024 * 1024,
+      minimum: 1024 * 1024,
+      maximum: 1024 * 1024 * 1024,
+    }),
+    retentionMs: Type.Integer({
+      description: 'Age at which segments of the embedded log are deleted; 0 keeps them.',
+      default: 604_800_000,
+      minimum: 0,
+      maximum: 31_536_000_000_000,
+    }),
+    retentionBytes: Type.Integer({
+      description: 'Bytes kept per queue of the embedded log; 0 is no limit.',
+      default: 0,
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
+    }),
+  }),
+  secrets: Type.Object({
+    allowLiteral: Type.Boolean({
+      description:
+        'Accept secrets written into a connector configuration in clear, with a warning, instead of asking for ${env:…} or ${file:…}.',
+      default: true,
+    }),
+  }),
+  log: Type.Object({
+    level: Type.Union(
+      ['trace', 'debug', 'info', 'warn', 'error', 'silent'].map((level) => Type.Literal(level as 'info')),
+      { description: 'Least severe level that is logged.', default: 'info' },
+    ),
+    format: Type.Union([Type.Literal('auto'), Type.Literal('json'), Type.Literal('pretty')], {
+      description: 'How log lines look; auto is pretty on a terminal and JSON elsewhere.',
+      default: 'auto',
+    }),
+  }),
+});
+
+export type Settings = Static<typeof SettingsSchema>;
