@@ -1,1 +1,42 @@
 #!/usr/bin/env node
+// Plain JavaScript that any Node runs: it finds a Node that runs TypeScript as it is, and hands over to it.
+import { spawn } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const NEEDED = [22, 22];
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+const fits = major > 23 || (major === NEEDED[0] && minor >= NEEDED[1]);
+
+if (fits) {
+  const { main } = await import('../main.ts');
+  await main(process.argv.slice(2));
+} else {
+  const node = bundledNode();
+  if (node === undefined || process.env.RMQC_HANDED_OVER) {
+    process.stderr.write(
+      `rocketmq-connect needs Node.js ${NEEDED.join('.')} or newer, this is ${process.versions.node}, and npm brought none for ${process.platform}-${process.arch}.\n` +
+        'Install Node.js 24 and try again.\n',
+    );
+    process.exit(1);
+  }
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+    stdio: 'inherit',
+    env: { ...process.env, RMQC_HANDED_OVER: '1' },
+  });
+  // A terminal sends Ctrl-C to both; what is sent to this process alone is passed on.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  child.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 1)));
+}
+
+/** The Node that npm installed beside this package as an optional dependency, or undefined. */
+function bundledNode() {
+  const os = process.platform === 'win32' ? 'win' : process.platform;
+  try {
+    const manifest = createRequire(import.meta.url).resolve(`node-${os}-${process.arch}/package.json`);
+    return join(dirname(manifest), 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+  } catch {
+    return undefined;
+  }
+}

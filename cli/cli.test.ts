@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const BIN = new URL('./bin/rocketmq-connect.js', import.meta.url).pathname;
+
+interface Run {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+describe('rocketmq-connect', function () {
+  this.timeout(30_000);
+  let server: Server;
+  let url: string;
+  let folder: string;
+  let seen: { method: string; url: string; body: unknown }[];
+  let answers: Record<string, { status: number; body?: unknown }>;
+
+  before(async () => {
+    server = createServer(async (request, response) => {
+      const key = `${request.method} ${request.url}`;
+      seen.push({ method: request.method ?? '', url: request.url ?? '', body: await bodyOf(request) });
+      const answer = answers[key] ?? { status: 404, body: { error_code: 404, message: 'Connector x not found' } };
+      response.writeHead(answer.status, { 'content-type': 'application/json' });
+      response.end(answer.body === undefined ? undefined : JSON.stringify(answer.body));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    folder = mkdtempSync(join(tmpdir(), 'rmqc-cli-'));
+  });
+  after(() => {
+    server.close();
+    rmSync(folder, { recursive: true });
+  });
+  beforeEach(() => {
+    seen = [];
+    answers = {};
+  });
+
+  const run = (...args: string[]): Promise<Run> =>
+    new Promise((resolve) => {
+      const env = { PATH: process.env['PATH'], RMQC_URL: url };
+      execFile(process.execPath, [BIN, ...args], { env, cwd: folder }, (error, out, err) => {
+        resolve({ code: error === null ? 0 : Number(error.code), out, err });
+      });
+    });
+  const file = (text: string): string => {
+    const path = join(folder, 'connectors.yaml');
+    writeFileSync(path, text);
+    return path;
+  };
+
+  it('lists connectors as a table and as JSON', async () => {
+    const info = { name: 'a', config: { 'connector.class': 'FileStreamSource' }, tasks: [{ connector: 'a', task: 0 }], type: 'source' };
+    answers['GET /connectors?expand=info'] = { status: 200, body: { a: { info } } };
+    assert.match((await run('connectors', 'list')).out, /NAME +TYPE +TASKS +CLASS\na +source +1 +FileStreamSource/);
+    assert.deepEqual(JSON.parse((await run('connectors', 'list', '--json')).out), [info]);
+  });
+
+  it('applies a file idempotently: created, updated, unchanged', async () => {
+    const documents =
+      'name: a b\nconfig: {connector.class: X, tasks.max: 1}\n---\nname: c\nconfig: {connector.class: X}\n---\nname: d\nconfig: {connector.class: Y}\n';
+    answers['GET /connectors/c'] = {
+      status: 200,
+      body: { name: 'c', config: { name: 'c', 'connector.class': 'X' }, tasks: [], type: 'sink' },
+    };
+    answers['GET /connectors/d'] = {
+      status: 200,
+      body: { name: 'd', config: { name: 'd', 'connector.class': 'X' }, tasks: [], type: 'sink' },
+    };
+    answers['POST /connectors'] = { status: 201, body: {} };
+    answers['PUT /connectors/d/config'] = { status: 200, body: {} };
+    const { out, code } = await run('connectors', 'apply', '-f', file(documents), '--json');
+    assert.equal(code, 0);
+    assert.deepEqual(JSON.parse(out), [
+      { name: 'a b', result: 'created' },
+      { name: 'c', result: 'unchanged' },
+      { name: 'd', result: 'updated' },
+    ]);
+    assert.deepEqual(seen.find((request) => request.method === 'POST')?.body, {
+      name: 'a b',
+      config: { 'connector.class': 'X', 'tasks.max': '1' },
+    });
+    assert.equal(seen[0]?.url, '/connectors/a%20b');
+  });
+
+  it('has exit codes for scripts: 2 usage, 3 not found, 4 unreachable', async () => {
+    assert.equal((await run('connectors', 'list', '--nonsense')).code, 2);
+    assert.equal((await run('connectors', 'get', 'x')).code, 3);
+    const unreachable = await run('status', '--url', 'http://127.0.0.1:1');
+    assert.equal(unreachable.code, 4);
+    assert.match(unreachable.err, /cannot reach the gateway at http:\/\/127\.0\.0\.1:1/);
+    assert.match(unreachable.err, /try: start it/);
+  });
+
+  it('fails validation with each field and its problem', async () => {
+    const configs = [{ value: { name: 'topic', errors: ['Missing required configuration "topic" which has no default value.'] } }];
+    answers['PUT /connector-plugins/FileStreamSource/config/validate'] = { status: 200, body: { error_count: 1, configs } };
+    const result = await run('validate', '-f', file('{"name":"a","config":{"connector.class":"FileStreamSource"}}'));
+    assert.equal(result.code, 1);
+    assert.match(result.out, /a has 1 error\(s\):\n {2}topic: Missing required configuration/);
+  });
+
+  const badFiles: [string, string, RegExp][] = [
+    ['broken YAML', 'a: [', /error: .*connectors\.yaml: /],
+    ['no name', 'config: {a: 1}', /connector 1: has no name/],
+    ['a nested value', 'name: a\nconfig: {b: {c: 1}}', /config\.b must be a text, number or boolean/],
+    ['nothing', '', /holds no connector/],
+  ];
+  for (const [what, text, expected] of badFiles) {
+    it(`refuses a connector file with ${what}`, async () => {
+      const result = await run('connectors', 'create', '-f', file(text));
+      assert.equal(result.code, 1);
+      assert.match(result.err, expected);
+      assert.equal(seen.length, 0);
+    });
+  }
+
+  it('prints the effective settings with their origin', async () => {
+    const { settings, origins } = JSON.parse((await run('config', '--rest-port', '99', '--json')).out);
+    assert.equal(settings.rest.port, 99);
+    assert.equal(origins['rest.port'], 'flag --rest-port');
+  });
+
+  it('completes commands in bash', async () => {
+    const { out } = await run('completion', 'bash');
+    assert.match(out, /'connectors'\) words='list get create apply/);
+    assert.equal((await run('completion', 'tcsh')).code, 1);
+  });
+});
+
+async function bodyOf(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  const text = Buffer.concat(chunks).toString();
+  return text === '' ? undefined : JSON.parse(text);
+}

@@ -1,0 +1,87 @@
+import { settingInfos } from '@rocketmq-connect/configuration';
+import { Command, Option } from 'commander';
+
+/** The whole command line. Each command imports what it needs only when it runs, so that `standalone` starts fast and stays small. */
+export function createProgram(): Command {
+  const program = new Command('rocketmq-connect')
+    .description('Moves records between outside systems and Apache RocketMQ.')
+    .exitOverride()
+    .showHelpAfterError()
+    .enablePositionalOptions();
+
+  withSettings(program.command('standalone').description('run the whole mesh in one process on embedded storage'))
+    .option('--no-quickstart', 'do not load the quickstart pipeline into an empty store')
+    .action(async (options) => (await import('@rocketmq-connect/standalone')).runStandalone(options));
+  for (const [name, what] of Object.entries(SERVICES)) {
+    withSettings(program.command(name).description(what)).action(async () => (await import('./service-command.ts')).refuseToRunAlone(name));
+  }
+  withSettings(program.command('config').description('print the effective settings and where each came from'))
+    .option('--json', 'print JSON')
+    .action(async (options) => (await import('./config-command.ts')).printConfig(options));
+
+  addConnectors(program);
+  remote(program.command('status').description('states of all connectors and tasks, or of one').argument('[name]'))
+    .option('--watch', 'repeat every second')
+    .action(async (name, options) => (await import('./status-command.ts')).status(name, options));
+  remote(program.command('plugins').description('connectors that can be used; --all also converters, transforms and predicates'))
+    .option('--all', 'every kind')
+    .action(async (options) => (await import('./plugin-commands.ts')).plugins(options));
+  remote(program.command('validate').description('check a connector file without creating anything'))
+    .requiredOption('-f, --file <file>', 'JSON or YAML, - for standard input')
+    .action(async (options) => (await import('./plugin-commands.ts')).validate(options));
+  program
+    .command('completion')
+    .description('print a completion script')
+    .argument('<shell>', 'bash, zsh or fish')
+    .action(async (shell) => (await import('./completion.ts')).printCompletion(program, shell));
+  return program;
+}
+
+const SERVICES = {
+  'config-service': 'run one config-service',
+  scheduler: 'run one scheduler-service',
+  'task-runner': 'run one task-runner-service',
+  gateway: 'run one REST gateway',
+} as const;
+
+function addConnectors(program: Command): void {
+  const connectors = program.command('connectors').description('list, create, change and control connectors');
+  const commands = () => import('./connector-commands.ts');
+  remote(connectors.command('list').description('names and types')).action(async (options) => (await commands()).list(options));
+  remote(connectors.command('get').description('one connector').argument('<name>')).action(async (name, options) =>
+    (await commands()).get(name, options),
+  );
+  remote(connectors.command('create').description('create one from a file; fails where the name is taken'))
+    .requiredOption('-f, --file <file>', 'JSON or YAML, - for standard input')
+    .action(async (options) => (await commands()).create(options));
+  remote(connectors.command('apply').description('create or change connectors so that they are as in the file'))
+    .requiredOption('-f, --file <file>', 'JSON or YAML with one or several connectors, - for standard input')
+    .action(async (options) => (await commands()).apply(options));
+  remote(connectors.command('delete').description('delete one').argument('<name>')).action(async (name, options) =>
+    (await commands()).remove(name, options),
+  );
+  for (const verb of ['pause', 'resume', 'stop'] as const) {
+    remote(connectors.command(verb).description(`${verb} one`).argument('<name>')).action(async (name, options) =>
+      (await commands()).lifecycle(verb, name, options),
+    );
+  }
+  remote(connectors.command('restart').description('restart one').argument('<name>'))
+    .option('--include-tasks', 'also its tasks')
+    .option('--only-failed', 'only what has failed')
+    .action(async (name, options) => (await commands()).restart(name, options));
+}
+
+function remote(command: Command): Command {
+  return command
+    .addOption(new Option('--url <url>', 'the REST gateway').env('RMQC_URL').default('http://127.0.0.1:8083'))
+    .option('--json', 'print JSON');
+}
+
+function withSettings(command: Command): Command {
+  command.option('--config <file>', 'YAML file of settings');
+  for (const info of settingInfos) {
+    const value = info.type.kind === 'boolean' ? '[true|false]' : '<value>';
+    command.option(`${info.flag} ${value}`, `${info.description} Default: ${JSON.stringify(info.default)}`);
+  }
+  return command;
+}
