@@ -1,0 +1,46 @@
+// Dependencies point inward: services → libs → sdk; connectors → sdk only (docs/architecture.md, "Folders").
+const ADAPTERS =
+  '^libs/(metadata-store/(embedded|simulated)|message-log/(embedded|simulated)|mesh/(grpc|simulated)|telemetry/pino|configuration/system-clock)';
+const TEST = '\\.test\\.ts$|^test/|^bench/|^scripts/';
+
+module.exports = {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'libs-know-no-services',
+      severity: 'error',
+      from: { path: '^libs/' },
+      to: { path: '^(services|connectors|cli|console)/' },
+    },
+    {
+      name: 'connectors-know-the-sdk-only',
+      severity: 'error',
+      from: { path: '^connectors/', pathNot: TEST },
+      to: { path: '^(libs/(?!sdk/)|services|cli|proto)/' },
+    },
+    { name: 'the-sdk-knows-nothing', severity: 'error', from: { path: '^libs/sdk/', pathNot: TEST }, to: { path: '^(libs/(?!sdk/)|services|connectors|cli|proto)/' } },
+    {
+      name: 'adapters-are-chosen-where-a-process-is-composed',
+      comment: 'Only main files, which compose a process, know which adapter stands behind a port.',
+      severity: 'error',
+      from: { path: '^(libs|services|connectors|cli)/', pathNot: [TEST, 'main\\.ts$', '^services/standalone/', ADAPTERS] },
+      to: { path: ADAPTERS },
+    },
+    {
+      name: 'hosts-import-the-data-path-only',
+      comment: 'A task host pays for what it imports: no gRPC, logger, metadata or telemetry.',
+      severity: 'error',
+      from: { path: '^services/task-runner-service/hosts/thread-main' },
+      to: { path: '^(libs/(mesh|telemetry|metadata-store|cluster|placement)|proto)/|node_modules/(@grpc|pino|fastify|@opentelemetry)', reachable: true },
+    },
+    { name: 'no-orphans-in-libs', severity: 'error', from: { orphan: true, path: '^libs/', pathNot: [TEST, 'index\\.ts$'] }, to: {} },
+    { name: 'not-to-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^proto/gen' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'], extensions: ['.ts', '.js', '.cjs'] },
+  },
+};
