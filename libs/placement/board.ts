@@ -1,0 +1,139 @@
+import type { PlacementInput, PlacementRunner, PlacementUnit } from './index.ts';
+import { hashOf } from './rendezvous.ts';
+
+/**
+ * Units and runners by index (sorted by id, so that the order of the input does not matter) with the load that each runner has.
+ * Arrays of numbers, since 10,000 units × 100 runners are looked at in each round.
+ */
+export interface Board {
+  readonly units: readonly PlacementUnit[];
+  readonly runners: readonly PlacementRunner[];
+  readonly runnerIndex: ReadonlyMap<string, number>;
+  readonly unitHash: Uint32Array;
+  readonly runnerHash: Uint32Array;
+  /** Unit → runner, -1 for none. */
+  readonly at: Int32Array;
+  /** Unit id → the missing runner that keeps it. */
+  readonly heldByMissing: Map<string, string>;
+  readonly loads: Loads;
+  weight(unit: number): number;
+  /** Eligible, and has room for it. */
+  takes(unit: number, runner: number): boolean;
+  /**
+   * How full a runner is for this kind of unit: its own kind counts twice and everything once. By that weighting a placement that no
+   * single move improves has a spread of at most 1 in tasks, in connectors and in all together (equal weights, no constraints).
+   */
+  load(unit: number, runner: number): number;
+  /** Tasks of the unit's connector there. */
+  siblings(unit: number, runner: number): number;
+  siblingsInZone(unit: number, runner: number): number;
+}
+
+interface Loads {
+  readonly tasks: Float64Array;
+  readonly connectors: Float64Array;
+  readonly all: Float64Array;
+  /** Per connector: its tasks by runner, and by zone. */
+  readonly tasksOf: Map<string, { readonly byRunner: Int32Array; readonly byZone: Int32Array }>;
+  readonly zoneOf: Int32Array;
+}
+
+export function layBoard(input: PlacementInput): Board {
+  const units = [...input.units].sort(byId);
+  const runners = [...input.runners].sort(byId);
+  const weights = Float64Array.from(units, (unit) => Math.max(1, Math.floor(unit.weight)));
+  const eligible = eligibility(units, runners);
+  const loads = noLoads(runners);
+  const load = (unit: number, runner: number): number => {
+    const own = units[unit]?.kind === 'connector' ? loads.connectors : loads.tasks;
+    return 2 * (own[runner] ?? 0) + (loads.all[runner] ?? 0);
+  };
+  return {
+    units,
+    runners,
+    runnerIndex: new Map(runners.map((runner, index) => [runner.id, index])),
+    unitHash: Uint32Array.from(units, (unit) => hashOf(unit.id)),
+    runnerHash: Uint32Array.from(runners, (runner) => hashOf(runner.id)),
+    at: new Int32Array(units.length).fill(-1),
+    heldByMissing: new Map(),
+    loads,
+    weight: (unit) => weights[unit] ?? 1,
+    takes: (unit, runner) => {
+      if (eligible[unit]?.[runner] !== 1) return false;
+      const capacity = runners[runner]?.capacity ?? 0;
+      return capacity <= 0 || (loads.all[runner] ?? 0) + (weights[unit] ?? 1) <= capacity;
+    },
+    load,
+    siblings: (unit, runner) => loads.tasksOf.get(units[unit]?.connector ?? '')?.byRunner[runner] ?? 0,
+    siblingsInZone: (unit, runner) => loads.tasksOf.get(units[unit]?.connector ?? '')?.byZone[loads.zoneOf[runner] ?? 0] ?? 0,
+  };
+}
+
+/** Puts a unit on a runner, off the one where it was. */
+export function put(board: Board, index: number, runner: number): void {
+  const before = board.at[index] ?? -1;
+  if (before !== -1) count(board, index, before, -1);
+  board.at[index] = runner;
+  count(board, index, runner, 1);
+}
+
+function count(board: Board, index: number, runner: number, sign: 1 | -1): void {
+  const unit = board.units[index];
+  if (unit === undefined) return;
+  const { loads } = board;
+  const weight = sign * board.weight(index);
+  loads.all[runner] = (loads.all[runner] ?? 0) + weight;
+  const own = unit.kind === 'connector' ? loads.connectors : loads.tasks;
+  own[runner] = (own[runner] ?? 0) + weight;
+  if (unit.kind === 'connector') return;
+  let tasks = loads.tasksOf.get(unit.connector);
+  if (tasks === undefined) {
+    tasks = { byRunner: new Int32Array(board.runners.length), byZone: new Int32Array(board.runners.length) };
+    loads.tasksOf.set(unit.connector, tasks);
+  }
+  const zone = loads.zoneOf[runner] ?? 0;
+  tasks.byRunner[runner] = (tasks.byRunner[runner] ?? 0) + sign;
+  tasks.byZone[zone] = (tasks.byZone[zone] ?? 0) + sign;
+}
+
+function noLoads(runners: readonly PlacementRunner[]): Loads {
+  const zones = new Map<string, number>();
+  // A runner without a zone is a zone of its own: nothing is known to fail together with it.
+  const zoneOf = Int32Array.from(runners, (runner) => {
+    const zone = runner.zone === '' ? `\0${runner.id}` : runner.zone;
+    if (!zones.has(zone)) zones.set(zone, zones.size);
+    return zones.get(zone) ?? 0;
+  });
+  const zeros = (): Float64Array => new Float64Array(runners.length);
+  return { tasks: zeros(), connectors: zeros(), all: zeros(), tasksOf: new Map(), zoneOf };
+}
+
+/** Per unit, 1 for each runner that may run it; units with the same needs share one row. */
+function eligibility(units: readonly PlacementUnit[], runners: readonly PlacementRunner[]): readonly Uint8Array[] {
+  const rows = new Map<string, Uint8Array>();
+  return units.map((unit) => {
+    const labels = Object.entries(unit.selector ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+    const needs = JSON.stringify([unit.plugin, unit.pluginVersion, labels]);
+    let row = rows.get(needs);
+    if (row === undefined) {
+      row = Uint8Array.from(runners, (runner) => (mayRun(unit, runner) ? 1 : 0));
+      rows.set(needs, row);
+    }
+    return row;
+  });
+}
+
+/** Whether a runner may run a unit at all, whatever its load. */
+export function mayRun(unit: PlacementUnit, runner: PlacementRunner): boolean {
+  if (runner.draining) return false;
+  for (const [label, value] of Object.entries(unit.selector ?? {})) if (runner.labels[label] !== value) return false;
+  return runner.plugins.some(
+    (plugin) =>
+      (plugin.name === unit.plugin || plugin.aliases.includes(unit.plugin)) &&
+      (unit.pluginVersion === '' || plugin.version === unit.pluginVersion),
+  );
+}
+
+function byId(a: { readonly id: string }, b: { readonly id: string }): number {
+  return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
+}
