@@ -11,9 +11,11 @@ export function createProgram(): Command {
 
   withSettings(program.command('standalone').description('run the whole mesh in one process on embedded storage'))
     .option('--no-quickstart', 'do not load the quickstart pipeline into an empty store')
-    .action(async (options) => (await import('@rocketmq-connect/standalone')).runStandalone(options));
+    .action(async (options) => (await import('./run-command.ts')).runStandalone(options));
   for (const [name, what] of Object.entries(SERVICES)) {
-    withSettings(program.command(name).description(what)).action(async () => (await import('./service-command.ts')).refuseToRunAlone(name));
+    withSettings(program.command(name).description(what)).action(async (options) =>
+      (await import('./run-command.ts')).runService(name, options),
+    );
   }
   withSettings(program.command('config').description('print the effective settings and where each came from'))
     .option('--json', 'print JSON')

@@ -49,6 +49,14 @@ export const SettingsSchema = Type.Object({
     }),
     leaseTtlMs: ms('Time after which a runner that is not heard of is given up.', 10_000, 1_000),
   }),
+  peers: Type.Object({
+    config: Type.Array(Type.String(), {
+      description: 'Addresses (host:port) of config-services; empty: this process is one.',
+      default: [],
+    }),
+    scheduler: Type.Array(Type.String(), { description: 'Addresses of scheduler-services; empty: this process is one.', default: [] }),
+    runner: Type.Array(Type.String(), { description: 'Addresses of task runners; empty: this process is one.', default: [] }),
+  }),
   offsets: Type.Object({
     commitIntervalMs: ms('Time between two commits of a task.', 5_000, 10),
   }),

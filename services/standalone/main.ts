@@ -1,3 +1,59 @@
-export async function runStandalone(_options: Readonly<Record<string, unknown>>): Promise<void> {
-  throw new Error('not composed yet');
+import { dirname } from 'node:path';
+import { configService } from '@rocketmq-connect/config-service/main';
+import type { LoadedSettings } from '@rocketmq-connect/configuration';
+import { gateway } from '@rocketmq-connect/gateway/main';
+import { startProcess, untilSignal } from '@rocketmq-connect/process';
+import { schedulerService } from '@rocketmq-connect/scheduler-service/main';
+import { taskRunner } from '@rocketmq-connect/task-runner-service/main';
+import { type LiveLine, startLiveLine } from './live-line.ts';
+import { loadQuickstart } from './quickstart.ts';
+
+export interface StandaloneOptions {
+  /** Load the quickstart pipeline when there is no connector. */
+  readonly quickstart: boolean;
+}
+
+/** The whole mesh in one process, over real gRPC on loopback, on the embedded store and log; ends at SIGINT or SIGTERM. */
+export async function runStandalone({ settings, file }: LoadedSettings, options: StandaloneOptions): Promise<void> {
+  const startedAt = performance.now();
+  const terminal = process.stdout.isTTY === true;
+  let url = '';
+  const running = await startProcess(settings, file === '' ? process.cwd() : dirname(file), [
+    configService,
+    schedulerService,
+    taskRunner,
+    async (context) => {
+      const service = await gateway(context);
+      return {
+        ...service,
+        start: async () => {
+          await service.start();
+          url = service.url();
+        },
+      };
+    },
+  ]);
+  const { context } = running;
+  say(`RocketMQ Connect ${context.version} is ready in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
+  say(`  REST  ${url}   docs ${url}/docs   gRPC ${context.address()}   data ${context.dataDirectory}`);
+
+  let line: LiveLine | undefined;
+  try {
+    if (options.quickstart) {
+      const loaded = await loadQuickstart(context);
+      if (loaded !== null) say(`  quickstart: echo hello >> ${loaded.source}   then look at ${loaded.copy}`);
+    }
+    line = startLiveLine(context, terminal);
+  } catch (error) {
+    context.log.error('the quickstart could not be loaded', { error: error instanceof Error ? error.message : String(error) });
+  }
+  await untilSignal();
+  line?.stop();
+  say('stopping: tasks commit and hand over (again to end at once)');
+  await running.stop();
+  say('stopped');
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
 }

@@ -1,0 +1,137 @@
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { type ClusterKeys, clusterKeys } from '@rocketmq-connect/cluster';
+import type { Settings } from '@rocketmq-connect/configuration';
+import { systemClock } from '@rocketmq-connect/configuration/system-clock';
+import type { Endpoints, Implementation, Rpc, RpcServer } from '@rocketmq-connect/mesh';
+import { GrpcRpc } from '@rocketmq-connect/mesh/grpc';
+import type { MetadataStore } from '@rocketmq-connect/metadata-store';
+import { EmbeddedStore } from '@rocketmq-connect/metadata-store/embedded/store';
+import { type Clock, ConfigError, type Random } from '@rocketmq-connect/sdk';
+import type { Logger } from '@rocketmq-connect/telemetry';
+import { createLogger } from '@rocketmq-connect/telemetry/pino';
+import { untilSignal } from './signals.ts';
+
+/** What every service of a process shares: one store, one gRPC port, one clock, one logger. */
+export interface ProcessContext {
+  readonly settings: Settings;
+  /** Plugins of the configuration are relative to this folder. */
+  readonly baseDirectory: string;
+  readonly dataDirectory: string;
+  readonly version: string;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly store: MetadataStore;
+  readonly keys: ClusterKeys;
+  readonly rpc: Rpc;
+  /** Where this process serves gRPC; known once every service is created. */
+  readonly address: () => string;
+  readonly configEndpoints: Endpoints;
+  readonly schedulerEndpoints: Endpoints;
+  readonly runnerEndpoints: Endpoints;
+}
+
+/** One service as its main file composes it. `start` runs when the gRPC port is open, `stop` in reverse order of the starts. */
+export interface ProcessService {
+  readonly name: string;
+  readonly implementations: readonly Implementation[];
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export type ServiceFactory = (context: ProcessContext) => Promise<ProcessService>;
+
+export interface RunningProcess {
+  readonly context: ProcessContext;
+  stop(): Promise<void>;
+}
+
+const VERSION = '0.1.0';
+const STOP_GRACE_MS = 2_000;
+
+/** Opens the adapters, creates the services, opens the gRPC port and starts the services in order. */
+export async function startProcess(
+  settings: Settings,
+  baseDirectory: string,
+  factories: readonly ServiceFactory[],
+): Promise<RunningProcess> {
+  const dataDirectory = openDataDirectory(settings.dataDir);
+  const log = createLogger({
+    level: settings.log.level,
+    pretty: settings.log.format === 'auto' ? process.stdout.isTTY : settings.log.format === 'pretty',
+  });
+  const undo: (() => Promise<void>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const step of undo.splice(0).reverse())
+      await step().catch((error: unknown) => log.error('stopping failed', { error: String(error) }));
+  };
+  try {
+    const store = await EmbeddedStore.open(join(dataDirectory, 'metadata'));
+    undo.push(() => store.close());
+    const rpc = new GrpcRpc();
+    undo.push(() => rpc.close());
+    let server: RpcServer | undefined;
+    const address = (): string => server?.address ?? '';
+    const own =
+      (configured: readonly string[]): Endpoints =>
+      () =>
+        configured.length > 0 ? configured : server === undefined ? [] : [server.address];
+    const context: ProcessContext = {
+      settings,
+      baseDirectory,
+      dataDirectory,
+      version: VERSION,
+      log,
+      clock: systemClock,
+      random: Math.random,
+      store,
+      keys: clusterKeys(settings.cluster),
+      rpc,
+      address,
+      configEndpoints: own(settings.peers.config),
+      schedulerEndpoints: own(settings.peers.scheduler),
+      runnerEndpoints: own(settings.peers.runner),
+    };
+    const services: ProcessService[] = [];
+    for (const factory of factories) services.push(await factory(context));
+    const opened = await rpc.serve(
+      `${settings.grpc.host}:${settings.grpc.port}`,
+      services.flatMap((service) => service.implementations),
+    );
+    server = opened;
+    undo.push(() => opened.stop(STOP_GRACE_MS));
+    for (const service of services) {
+      undo.push(() => service.stop());
+      await service.start();
+    }
+    return { context, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Runs services until the process is asked to end (SIGINT, SIGTERM), then stops them in order. A second signal ends at once. */
+export async function runProcess(settings: Settings, baseDirectory: string, factories: readonly ServiceFactory[]): Promise<void> {
+  const running = await startProcess(settings, baseDirectory, factories);
+  running.context.log.info('ready', { grpc: running.context.address() });
+  await untilSignal();
+  await running.stop();
+}
+
+function openDataDirectory(directory: string): string {
+  const path = resolve(directory);
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw new ConfigError(`cannot create the data folder ${path} (${(error as NodeJS.ErrnoException).code})`, {
+      field: 'dataDir',
+      code: 'DATA_DIR_UNUSABLE',
+      remedy: 'give a folder that can be written with --data-dir',
+    });
+  }
+  return path;
+}
+
+export { untilSignal } from './signals.ts';
