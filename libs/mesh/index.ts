@@ -24,6 +24,9 @@ export interface ServiceDefinition {
   readonly methods: { readonly [method: string]: MethodDefinition<any, any> };
 }
 
+/** A method of any messages, as adapters handle them. */
+export type AnyMethod = ServiceDefinition['methods'][string];
+
 // biome-ignore lint/suspicious/noExplicitAny: inference over every message type.
 type Req<M extends MethodDefinition<any, any>> = M['requestType'] extends { decode: (bytes: Uint8Array) => infer T } ? T : never;
 // biome-ignore lint/suspicious/noExplicitAny: inference over every message type.

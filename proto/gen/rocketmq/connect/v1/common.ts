@@ -261,6 +261,8 @@ export interface ErrorDetail {
   remedy: string;
   /** Several fields may be at fault at once. */
   fields: FieldError[];
+  /** Kind of the error family, which the status alone does not tell: config and data are both INVALID_ARGUMENT. */
+  kind: string;
 }
 
 export interface FieldError {
@@ -354,7 +356,7 @@ export const TaskId: MessageFns<TaskId> = {
 };
 
 function createBaseErrorDetail(): ErrorDetail {
-  return { code: "", field: "", message: "", remedy: "", fields: [] };
+  return { code: "", field: "", message: "", remedy: "", fields: [], kind: "" };
 }
 
 export const ErrorDetail: MessageFns<ErrorDetail> = {
@@ -373,6 +375,9 @@ export const ErrorDetail: MessageFns<ErrorDetail> = {
     }
     for (const v of message.fields) {
       FieldError.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.kind !== "") {
+      writer.uint32(50).string(message.kind);
     }
     return writer;
   },
@@ -430,6 +435,14 @@ export const ErrorDetail: MessageFns<ErrorDetail> = {
             message.fields.push(FieldError.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -449,6 +462,7 @@ export const ErrorDetail: MessageFns<ErrorDetail> = {
       message: isSet(object.message) ? globalThis.String(object.message) : "",
       remedy: isSet(object.remedy) ? globalThis.String(object.remedy) : "",
       fields: globalThis.Array.isArray(object?.fields) ? object.fields.map((e: any) => FieldError.fromJSON(e)) : [],
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
     };
   },
 
@@ -469,6 +483,9 @@ export const ErrorDetail: MessageFns<ErrorDetail> = {
     if (message.fields?.length) {
       obj.fields = message.fields.map((e) => FieldError.toJSON(e));
     }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
     return obj;
   },
 
@@ -482,6 +499,7 @@ export const ErrorDetail: MessageFns<ErrorDetail> = {
     message.message = object.message ?? "";
     message.remedy = object.remedy ?? "";
     message.fields = object.fields?.map((e) => FieldError.fromPartial(e)) || [];
+    message.kind = object.kind ?? "";
     return message;
   },
 };
