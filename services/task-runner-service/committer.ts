@@ -1,0 +1,119 @@
+import type { CommitContent, QueueMark } from '@rocketmq-connect/pipeline/host-protocol';
+import { type CommitRequest, type CommitResponse, CommitResult } from '@rocketmq-connect/proto/commit';
+import type { StoredCommit, StoredStatus } from '@rocketmq-connect/proto/storage';
+import { type Clock, type Random, sleep, type TaskLogger } from '@rocketmq-connect/sdk';
+import { fromStoredMarks, isUnchanged, type Piece, splitIntoPieces, toStoredMark } from './pieces.ts';
+
+/** `closed`: the session ended, nothing is known of the rest. */
+export type CommitOutcome = 'stored' | 'fenced' | 'closed';
+
+export interface CommitterOptions {
+  readonly connector: string;
+  readonly task: number;
+  readonly generation: string;
+  readonly token: bigint;
+  readonly send: (piece: CommitRequest) => Promise<CommitResponse>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: TaskLogger;
+  /** Frozen content was stored, all of it. */
+  readonly onStored: () => void;
+}
+
+/**
+ * The conversation of one owned task with config-service. Lives as long as the token, so over restarts in place: one piece is
+ * outstanding at a time, its content frozen, repeated until it is answered (invariants 3 and 4).
+ */
+export class Committer {
+  readonly #options: CommitterOptions;
+  readonly #end = new AbortController();
+  #sequence = 0n;
+  #marks: readonly QueueMark[] = [];
+  #fenced = false;
+  #tail: Promise<CommitOutcome> = Promise.resolve('stored');
+
+  constructor(options: CommitterOptions) {
+    this.#options = options;
+  }
+
+  /** What the store knows of this task's last commit, read before each incarnation: its marks still hold. */
+  observe(last: StoredCommit | undefined): void {
+    if (last === undefined) return;
+    this.#marks = fromStoredMarks(last.marks);
+    if (last.token === this.#options.token && last.sequence > this.#sequence) this.#sequence = last.sequence;
+  }
+
+  /** Stores frozen content; resolves when all its pieces are answered. */
+  commit(content: CommitContent): Promise<CommitOutcome> {
+    return this.#enqueue(async () => {
+      if (isUnchanged(content, this.#marks)) return 'stored';
+      return this.#sendAll(splitIntoPieces(content, this.#marks), null);
+    });
+  }
+
+  /** Stores the last content and gives the owner key back with it. `fenced` also means that the key is not ours any more. */
+  release(content: CommitContent, status: StoredStatus): Promise<CommitOutcome> {
+    return this.#enqueue(() => this.#sendAll(splitIntoPieces(content, this.#marks), status));
+  }
+
+  /** Resolves when nothing is outstanding. */
+  settled(): Promise<CommitOutcome> {
+    return this.#tail;
+  }
+
+  /** Sends nothing more. */
+  close(): void {
+    this.#end.abort();
+  }
+
+  #enqueue(work: () => Promise<CommitOutcome>): Promise<CommitOutcome> {
+    this.#tail = this.#tail.then(() => {
+      if (this.#fenced) return 'fenced';
+      return this.#end.signal.aborted ? 'closed' : work();
+    });
+    return this.#tail;
+  }
+
+  async #sendAll(pieces: readonly Piece[], releaseStatus: StoredStatus | null): Promise<CommitOutcome> {
+    for (const [i, piece] of pieces.entries()) {
+      const release = releaseStatus !== null && i === pieces.length - 1;
+      const outcome = await this.#sendUntilAnswered({
+        connector: this.#options.connector,
+        task: this.#options.task,
+        generation: this.#options.generation,
+        token: this.#options.token,
+        sequence: ++this.#sequence,
+        offsets: piece.offsets,
+        sinkStates: piece.sinkStates,
+        marks: piece.marks.map(toStoredMark),
+        release,
+        releaseStatus: release ? releaseStatus : undefined,
+      });
+      if (outcome !== 'stored') return outcome;
+      this.#marks = piece.marks;
+    }
+    this.#options.onStored();
+    return 'stored';
+  }
+
+  async #sendUntilAnswered(piece: CommitRequest): Promise<CommitOutcome> {
+    const { clock, random, log } = this.#options;
+    for (let attempt = 0; !this.#end.signal.aborted; attempt++) {
+      try {
+        const { result, message } = await this.#options.send(piece);
+        if (result === CommitResult.OK) return 'stored';
+        if (result === CommitResult.FENCED || result === CommitResult.STALE) {
+          log.warn(`the commit of sequence ${piece.sequence} was refused: ${message || result}`, { token: String(piece.token) });
+          this.#fenced = true;
+          return 'fenced';
+        }
+        log.debug('config-service asks to repeat a commit', { sequence: String(piece.sequence), reason: message });
+      } catch (error) {
+        if (attempt === 3) log.warn('commits do not reach config-service, repeating', { error: (error as Error).message });
+      }
+      const delay = Math.min(2000, 50 * 2 ** Math.min(attempt, 10)) * (0.5 + random() / 2);
+      await sleep(clock, delay, this.#end.signal).catch(() => undefined);
+    }
+    return 'closed';
+  }
+}

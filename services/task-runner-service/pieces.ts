@@ -1,0 +1,69 @@
+import type { CommitContent, QueueMark } from '@rocketmq-connect/pipeline/host-protocol';
+import type { StoredOffset, QueueMark as StoredQueueMark } from '@rocketmq-connect/proto/storage';
+
+/** What one transaction of a commit stores. */
+export interface Piece {
+  readonly offsets: StoredOffset[];
+  readonly sinkStates: { [name: string]: string };
+  readonly marks: readonly QueueMark[];
+}
+
+export const pieceOffsetsMax = 50;
+
+/**
+ * Frozen content as the pieces that are stored one after the other. Only the last carries the new marks: a process that dies between
+ * two pieces leaves offsets that the new marks do not allow for, so until then the old ones hold. A sink's states travel
+ * with all its positions (a plan gives such a sink at most 50 queues).
+ */
+export function splitIntoPieces(content: CommitContent, storedMarks: readonly QueueMark[]): Piece[] {
+  const offsets = [
+    ...content.offsets.map(({ partition, offset }) => stored({ partitionJson: partition, offsetJson: offset })),
+    ...content.positions.map(({ queue, position }) => stored({ queue, position: BigInt(position) })),
+  ];
+  const sinkStates = { ...content.sinkStates };
+  const atOnce = Object.keys(sinkStates).length > 0 ? Math.max(offsets.length, 1) : pieceOffsetsMax;
+  const pieces: Piece[] = [];
+  for (let from = 0; from < offsets.length || pieces.length === 0; from += atOnce) {
+    const last = from + atOnce >= offsets.length;
+    pieces.push({
+      offsets: offsets.slice(from, from + atOnce),
+      sinkStates: last ? sinkStates : {},
+      marks: last ? content.marks : storedMarks,
+    });
+  }
+  return pieces;
+}
+
+/** Nothing to store: the checkpoint may advance without a commit. */
+export function isUnchanged(content: CommitContent, storedMarks: readonly QueueMark[]): boolean {
+  return (
+    content.offsets.length === 0 &&
+    content.positions.length === 0 &&
+    Object.keys(content.sinkStates).length === 0 &&
+    sameMarks(content.marks, storedMarks)
+  );
+}
+
+export function toStoredMark(mark: QueueMark): StoredQueueMark {
+  return { queue: { ...mark.queue }, offset: BigInt(mark.offset) };
+}
+
+/** A mark without a queue says nothing and is dropped. */
+export function fromStoredMarks(marks: readonly StoredQueueMark[]): QueueMark[] {
+  return marks.flatMap(({ queue, offset }) => (queue === undefined ? [] : [{ queue, offset: Number(offset) }]));
+}
+
+function sameMarks(one: readonly QueueMark[], other: readonly QueueMark[]): boolean {
+  if (one.length !== other.length) return false;
+  const text = (marks: readonly QueueMark[]): string =>
+    marks
+      .map(({ queue, offset }) => `${queue.topic}/${queue.broker}/${queue.queue}/${offset}`)
+      .sort()
+      .join();
+  return text(one) === text(other);
+}
+
+function stored(what: Partial<StoredOffset>): StoredOffset {
+  // The token and the plugin are config-service's to fill in, from what it knows of the owner and the spec.
+  return { partitionJson: '', offsetJson: '', queue: undefined, position: 0n, token: 0n, plugin: '', ...what };
+}

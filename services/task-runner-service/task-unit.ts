@@ -1,0 +1,231 @@
+import type { Client } from '@rocketmq-connect/mesh';
+import type { CommitContent, TaskStart } from '@rocketmq-connect/pipeline/host-protocol';
+import type { CommitServiceDefinition, ReadResponse } from '@rocketmq-connect/proto/commit';
+import type { StoredSpec, StoredStatus } from '@rocketmq-connect/proto/storage';
+import { type Clock, ConnectError, sleep } from '@rocketmq-connect/sdk';
+import type { Logger } from '@rocketmq-connect/telemetry';
+import type { Committer } from './committer.ts';
+import type { HostPool, UnitHostEvent } from './host-pool.ts';
+import { HostedRun } from './hosted-run.ts';
+import type { TaskLedger } from './ledger.ts';
+import { fromStoredMarks } from './pieces.ts';
+import type { LoadedTask } from './task-configs.ts';
+import { type CodeEvents, Fenced, type Owned, Unable, type UnitCode } from './unit.ts';
+
+export interface TaskUnitOptions {
+  readonly owned: Owned;
+  readonly events: CodeEvents;
+  readonly hostUnit: string;
+  readonly pool: HostPool;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly committer: Committer;
+  readonly commits: Client<CommitServiceDefinition>;
+  readonly ledger: TaskLedger;
+  /** The task's configuration, read once; it outlives the keys it was read from. */
+  readonly loadTask: () => Promise<LoadedTask>;
+  readonly spec: () => StoredSpec | undefined;
+  readonly canRun: (plugin: string) => boolean;
+  readonly releaseUncommitted: (status: StoredStatus, signal: AbortSignal) => Promise<void>;
+  readonly settings: {
+    readonly commitIntervalMs: number;
+    readonly taskStartTimeoutMs: number;
+    readonly taskStopTimeoutMs: number;
+    readonly releaseTimeoutMs: number;
+  };
+}
+
+/** One owned task: reads where it goes on, runs it in a host, commits while it runs, and releases with its last commit. */
+export class TaskUnit implements UnitCode {
+  readonly #options: TaskUnitOptions;
+  readonly #session = new AbortController();
+  #start = new AbortController();
+  #run: HostedRun | null = null;
+  /** Of a clean stop, not yet stored. */
+  #lastContent: CommitContent | null = null;
+  #task: LoadedTask | null = null;
+  #lastFreeze = 0;
+  #freezing = false;
+  #commitAgain = false;
+  #cancelInterval: () => void = () => undefined;
+
+  constructor(options: TaskUnitOptions) {
+    this.#options = options;
+  }
+
+  async start(paused: boolean): Promise<void> {
+    const { committer, clock, pool, ledger, hostUnit, settings, events } = this.#options;
+    this.#start = new AbortController();
+    const signal = AbortSignal.any([this.#start.signal, this.#session.signal]);
+    // The last incarnation of this token may have a commit on its way: offsets read before its answer would be too old.
+    const outcome = this.#lastContent === null ? await committer.settled() : await committer.commit(this.#lastContent);
+    if (outcome === 'fenced') throw new Fenced();
+    this.#lastContent = null;
+    this.#task ??= await this.#persist('read the task configuration', signal, this.#options.loadTask);
+    const read = await this.#persist('read the offsets', signal, () => this.#read());
+    const spec = this.#options.spec();
+    if (spec === undefined) throw new ConnectError('conflict', 'the connector is deleted');
+    if (!this.#options.canRun(spec.plugin)) throw new Unable(`plugin ${spec.plugin} is not on this runner`);
+    const start = this.#taskStart(this.#task, read, spec, paused);
+    committer.observe(read.lastCommits.find(({ task }) => task === start.task)?.commit);
+    signal.throwIfAborted();
+    this.#freezing = false;
+    this.#commitAgain = false;
+    this.#run = new HostedRun({
+      pool,
+      clock,
+      unit: hostUnit,
+      weight: 1,
+      startTimeoutMs: settings.taskStartTimeoutMs,
+      stopTimeoutMs: settings.taskStopTimeoutMs,
+      onFailed: (failure) => {
+        this.#ended();
+        events.onFailed(failure);
+      },
+      onEvent: (event) => this.#onEvent(event),
+      onCounters: (counters) => ledger.update(counters),
+    });
+    try {
+      await this.#run.start({ type: 'startTask', unit: hostUnit, start });
+    } catch (error) {
+      this.#ended();
+      throw error;
+    }
+    this.#scheduleCommit();
+  }
+
+  setPaused(paused: boolean): void {
+    this.#run?.send({ type: paused ? 'pause' : 'resume', unit: this.#options.hostUnit });
+    if (paused) this.#commitNow();
+  }
+
+  async stop(): Promise<void> {
+    this.#start.abort(new Error('stopped'));
+    this.#cancelInterval();
+    if (this.#run === null) return;
+    this.#lastContent = await this.#run.stop();
+    this.#ended();
+  }
+
+  async kill(): Promise<void> {
+    this.#start.abort(new Error('killed'));
+    this.#cancelInterval();
+    await this.#run?.kill();
+    this.#ended();
+  }
+
+  async release(status: StoredStatus): Promise<void> {
+    const { committer, clock, settings, log, pool, hostUnit } = this.#options;
+    const content = this.#lastContent;
+    pool.forget(hostUnit);
+    const timeout = new AbortController();
+    const last = content === null ? committer.settled() : committer.release(content, status);
+    const outcome = await Promise.race([last, sleep(clock, settings.releaseTimeoutMs, timeout.signal).then(() => 'late' as const)]);
+    timeout.abort();
+    if (outcome === 'late')
+      log.warn(`config-service took no commit for ${settings.releaseTimeoutMs} ms: released without, records will repeat`);
+    committer.close();
+    if (outcome === 'fenced' || (outcome === 'stored' && content !== null)) return;
+    await this.#options.releaseUncommitted(status, this.#session.signal);
+  }
+
+  close(): void {
+    this.#session.abort(new Error('the session is over'));
+    this.#cancelInterval();
+    this.#options.committer.close();
+    this.#options.ledger.endIncarnation();
+  }
+
+  #onEvent(event: UnitHostEvent): void {
+    if (event.type === 'commitWanted') this.#commitNow();
+    else if (event.type === 'frozen') void this.#store(event.freeze, event.content);
+  }
+
+  #scheduleCommit(): void {
+    this.#cancelInterval();
+    this.#cancelInterval = this.#options.clock.after(this.#options.settings.commitIntervalMs, () => this.#commitNow());
+  }
+
+  #commitNow(): void {
+    if (this.#freezing) {
+      this.#commitAgain = true;
+      return;
+    }
+    this.#freezing = true;
+    this.#run?.send({ type: 'freeze', unit: this.#options.hostUnit, freeze: ++this.#lastFreeze });
+  }
+
+  async #store(freeze: number, content: CommitContent): Promise<void> {
+    const { committer, events, hostUnit } = this.#options;
+    const run = this.#run;
+    const outcome = await committer.commit(content);
+    if (outcome === 'fenced') return events.onFenced();
+    if (outcome === 'closed' || run !== this.#run) return;
+    run?.send({ type: 'committed', unit: hostUnit, freeze });
+    this.#freezing = false;
+    const again = this.#commitAgain;
+    this.#commitAgain = false;
+    if (again) this.#commitNow();
+    else this.#scheduleCommit();
+  }
+
+  #ended(): void {
+    this.#cancelInterval();
+    if (this.#run !== null) this.#options.ledger.endIncarnation();
+    this.#run = null;
+  }
+
+  /** A linearizable read: one that is older than our own claim is of a store that went back, or not the store at all. */
+  async #read(): Promise<ReadResponse> {
+    const { unit, token } = this.#options.owned;
+    const read = await this.#options.commits.read({ connector: unit.connector, task: unit.task ?? 0 });
+    if (read.revision < token) {
+      throw new ConnectError('unavailable', `offsets were read at revision ${read.revision}, before this task's claim at ${token}`, {
+        code: 'STALE_READ',
+        remedy: 'the metadata store went back in time: was an old snapshot restored?',
+      });
+    }
+    return read;
+  }
+
+  /** Repeats what only waits for another service to be back. */
+  async #persist<T>(what: string, signal: AbortSignal, act: () => Promise<T>): Promise<T> {
+    const { clock, log } = this.#options;
+    for (let attempt = 0; ; attempt++) {
+      signal.throwIfAborted();
+      try {
+        return await act();
+      } catch (error) {
+        if (!(error instanceof ConnectError) || (error.kind !== 'unavailable' && error.kind !== 'retriable')) throw error;
+        if (attempt === 3) log.warn(`cannot ${what} yet, trying on`, { error: error.message });
+        await sleep(clock, Math.min(2000, 100 * 2 ** attempt), signal);
+      }
+    }
+  }
+
+  #taskStart(task: LoadedTask, read: ReadResponse, spec: StoredSpec, paused: boolean): TaskStart {
+    const { unit } = this.#options.owned;
+    const index = unit.task ?? 0;
+    return {
+      connector: unit.connector,
+      task: index,
+      generation: unit.generation,
+      connectorConfig: task.connectorConfig,
+      taskConfig: task.config,
+      queues: task.queues,
+      paused,
+      startTimeMs: Number(spec.startTimeMs),
+      offsets: read.offsets.flatMap(({ queue, partitionJson, offsetJson }) =>
+        queue === undefined ? [{ partition: partitionJson, offset: offsetJson }] : [],
+      ),
+      positions: read.offsets.flatMap(({ queue, position }) => (queue === undefined ? [] : [{ queue, position: Number(position) }])),
+      sinkStates: read.sinkStates,
+      // Of tasks of this generation other than this one nobody knows yet whether they end cleanly: they look after themselves.
+      uncleanMarks: read.lastCommits.flatMap(({ task: of, commit }) =>
+        commit !== undefined && !commit.released && (of === index || commit.generation !== unit.generation)
+          ? fromStoredMarks(commit.marks)
+          : [],
+      ),
+    };
+  }
+}
