@@ -177,5 +177,8 @@ export interface ConfigValidation {
     readonly errors: readonly string[];
     readonly visible: boolean;
   }[];
+  /** The keys of this configuration whose values must be hidden, stages' keys too. */
   readonly secretKeys: readonly string[];
+  /** What is accepted and probably not meant, e.g. a misspelt key. */
+  readonly warnings: readonly string[];
 }

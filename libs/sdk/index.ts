@@ -1,5 +1,6 @@
 export type { Static, TObject } from 'typebox';
 export { Type } from 'typebox';
+export * from './config.ts';
 export * from './connector.ts';
 export * from './errors.ts';
 export * from './record.ts';

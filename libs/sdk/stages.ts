@@ -34,7 +34,12 @@ interface StageDefinition<K extends string, C extends TObject, T> {
   readonly create: (config: Static<C>) => T;
 }
 
-export type ConverterDefinition<C extends TObject = TObject> = StageDefinition<'converter', C, (isKey: boolean) => Converter>;
+/** `textAsBuffer`: `toConnect` may give text as a Buffer of UTF-8 (see `SinkDefinition.textAsBuffer`). */
+export type ConverterDefinition<C extends TObject = TObject> = StageDefinition<
+  'converter',
+  C,
+  (isKey: boolean, textAsBuffer?: boolean) => Converter
+>;
 export type TransformDefinition<C extends TObject = TObject> = StageDefinition<'transform', C, Transform>;
 export type PredicateDefinition<C extends TObject = TObject> = StageDefinition<'predicate', C, Predicate>;
 

@@ -1,3 +1,9 @@
+import { type Static, Type } from '@rocketmq-connect/sdk';
+import { CommonKeys, ErrorKeys } from './common-keys.ts';
+import { convertConfig } from './convert.ts';
+import { SinkKeys } from './sink-keys.ts';
+import { SourceKeys } from './source-keys.ts';
+
 /** What the pipeline itself takes from a connector's configuration; the rest is the plugin's. */
 export interface PipelineSettings {
   readonly maxTasks: number;
@@ -26,4 +32,38 @@ export interface PipelineSettings {
   readonly topicsRegex: string;
   readonly topicDiscoveryIntervalMs: number;
   readonly putMaxRecords: number;
+}
+
+const AllKeys = Type.Object({ ...CommonKeys, ...ErrorKeys, ...SourceKeys, ...SinkKeys });
+
+/**
+ * The pipeline's own settings out of a connector's configuration, whose references are resolved; defaults applied. Keys of the
+ * other kind have their defaults. Throws `ConfigError` that names every wrong key.
+ */
+export function pipelineSettings(config: Readonly<Record<string, string>>): PipelineSettings {
+  // Name and class are the business of whoever starts the connector.
+  const values: Static<typeof AllKeys> = convertConfig(AllKeys, { name: '-', 'connector.class': '-', ...config });
+  return {
+    maxTasks: values['tasks.max'],
+    errors: {
+      tolerance: values['errors.tolerance'],
+      retryTimeoutMs: values['errors.retry.timeout'],
+      retryDelayMaxMs: values['errors.retry.delay.max.ms'],
+      logEnable: values['errors.log.enable'],
+      logIncludeMessages: values['errors.log.include.messages'],
+      deadLetterTopic: values['errors.deadletterqueue.topic.name'],
+      deadLetterHeaders: values['errors.deadletterqueue.context.headers.enable'],
+    },
+    batch: { maxBytes: values['batch.max.bytes'], maxCount: values['batch.max.count'], lingerMs: values['batch.linger.ms'] },
+    bytesInFlightMax: values['bytes.in.flight.max'],
+    sendOrdering: values['send.ordering'],
+    exactlyOnce: values['exactly.once'],
+    topicCreation: { enable: values['topic.creation.enable'], queues: values['topic.creation.default.queues'] },
+    autoOffsetReset: values['consumer.auto.offset.reset'],
+    positionOutOfRange: values['position.out.of.range'],
+    topics: values.topics,
+    topicsRegex: values['topics.regex'],
+    topicDiscoveryIntervalMs: values['topic.discovery.interval.ms'],
+    putMaxRecords: values['put.max.records'],
+  };
 }

@@ -206,6 +206,7 @@ export interface PluginHostServiceValidateResponse {
   type: ConnectorType;
   version: string;
   secretKeys: string[];
+  warnings: string[];
 }
 
 export interface AlterOffsetsRequest {
@@ -1960,6 +1961,7 @@ function createBasePluginHostServiceValidateResponse(): PluginHostServiceValidat
     type: ConnectorType.UNSPECIFIED,
     version: "",
     secretKeys: [],
+    warnings: [],
   };
 }
 
@@ -1985,6 +1987,9 @@ export const PluginHostServiceValidateResponse: MessageFns<PluginHostServiceVali
     }
     for (const v of message.secretKeys) {
       writer.uint32(58).string(v!);
+    }
+    for (const v of message.warnings) {
+      writer.uint32(66).string(v!);
     }
     return writer;
   },
@@ -2058,6 +2063,14 @@ export const PluginHostServiceValidateResponse: MessageFns<PluginHostServiceVali
             message.secretKeys.push(reader.string());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2087,6 +2100,7 @@ export const PluginHostServiceValidateResponse: MessageFns<PluginHostServiceVali
         : globalThis.Array.isArray(object?.secret_keys)
         ? object.secret_keys.map((e: any) => globalThis.String(e))
         : [],
+      warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -2113,6 +2127,9 @@ export const PluginHostServiceValidateResponse: MessageFns<PluginHostServiceVali
     if (message.secretKeys?.length) {
       obj.secretKeys = message.secretKeys;
     }
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings;
+    }
     return obj;
   },
 
@@ -2128,6 +2145,7 @@ export const PluginHostServiceValidateResponse: MessageFns<PluginHostServiceVali
     message.type = object.type ?? ConnectorType.UNSPECIFIED;
     message.version = object.version ?? "";
     message.secretKeys = object.secretKeys?.map((e) => e) || [];
+    message.warnings = object.warnings?.map((e) => e) || [];
     return message;
   },
 };

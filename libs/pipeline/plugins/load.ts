@@ -1,0 +1,132 @@
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { dirname, extname, isAbsolute, join, resolve, sep } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { AnyPlugin, BrokenPlugin } from './catalogue.ts';
+import { checkDefinition, looksLikeDefinition } from './shape.ts';
+
+export interface LoadedPlugins {
+  readonly found: readonly { readonly plugin: AnyPlugin; readonly location: string }[];
+  readonly broken: readonly BrokenPlugin[];
+}
+
+/** Imports every entry: a package, a folder, or a file. One that fails is reported, and the others are loaded. */
+export async function loadPlugins(entries: readonly string[], baseDirectory: string): Promise<LoadedPlugins> {
+  const found: { plugin: AnyPlugin; location: string }[] = [];
+  const broken: BrokenPlugin[] = [];
+  for (const entry of entries) {
+    let files: readonly string[];
+    try {
+      files = filesOf(entry, resolve(baseDirectory));
+    } catch (error) {
+      broken.push({ location: entry, error: textOf(error) });
+      continue;
+    }
+    for (const file of files) {
+      try {
+        const { plugins, problems } = await importDefinitions(file);
+        found.push(...plugins.map((plugin) => ({ plugin, location: file })));
+        broken.push(...problems.map((error) => ({ location: file, error })));
+      } catch (error) {
+        broken.push({ location: file, error: textOf(error) });
+      }
+    }
+  }
+  return { found, broken };
+}
+
+const MODULE = /\.[cm]?[jt]s$/;
+const NOT_A_PLUGIN = /(\.d\.[cm]?ts|\.(test|spec)\.[cm]?[jt]s)$/;
+
+function filesOf(entry: string, base: string): readonly string[] {
+  if (entry.trim() === '') throw new Error('the entry is empty; name a package, a folder or a file');
+  const path = isAbsolute(entry) ? entry : join(base, entry);
+  const meansPath = isAbsolute(entry) || /^\.\.?([\\/]|$)/.test(entry) || MODULE.test(entry);
+  if (!existsSync(path)) {
+    if (meansPath) throw new Error(`${path} does not exist; give a path relative to ${base}, or an absolute one`);
+    return [packageEntry(packageFolder(entry, base))];
+  }
+  return statSync(path).isDirectory() ? filesOfFolder(path) : [path];
+}
+
+/** A folder is one package, or holds plugins: files, and folders that are packages. */
+function filesOfFolder(folder: string): readonly string[] {
+  if (existsSync(join(folder, 'package.json'))) return [packageEntry(folder)];
+  const files = readdirSync(folder, { withFileTypes: true })
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((child) => {
+      const path = join(folder, child.name);
+      if (MODULE.test(child.name)) return NOT_A_PLUGIN.test(child.name) ? [] : [path];
+      return existsSync(join(path, 'package.json')) ? [packageEntry(path)] : [];
+    });
+  if (files.length === 0) throw new Error(`${folder} holds no .ts or .js file and no package`);
+  return files;
+}
+
+function packageFolder(name: string, base: string): string {
+  for (let folder = base; ; folder = dirname(folder)) {
+    const candidate = join(folder, 'node_modules', name);
+    if (existsSync(join(candidate, 'package.json'))) return candidate;
+    if (folder === dirname(folder))
+      throw new Error(`the package ${name} is not installed in ${base} or above it; run npm install ${name} there`);
+  }
+}
+
+function packageEntry(folder: string): string {
+  const file = join(folder, 'package.json');
+  const manifest: { exports?: unknown; main?: unknown } = JSON.parse(readFileSync(file, 'utf8'));
+  const target = exportTarget(manifest.exports) ?? (typeof manifest.main === 'string' ? manifest.main : 'index.js');
+  const path = [target, `${target}.js`, join(target, 'index.js')]
+    .map((name) => join(folder, name))
+    .find((name) => existsSync(name) && statSync(name).isFile());
+  if (path === undefined)
+    throw new Error(`${file} leads to ${join(folder, target)}, which does not exist; build the package, or correct its "exports"`);
+  return path;
+}
+
+/** The file that `import` of the package gets; conditions in the order in which the package has them. */
+function exportTarget(exported: unknown): string | undefined {
+  if (typeof exported === 'string') return exported;
+  if (Array.isArray(exported)) return exported.map(exportTarget).find((target) => target !== undefined);
+  if (typeof exported !== 'object' || exported === null) return undefined;
+  const conditions: readonly string[] = ['.', 'node', 'import', 'module-sync', 'default'];
+  for (const [condition, target] of Object.entries(exported)) {
+    const found = conditions.includes(condition) ? exportTarget(target) : undefined;
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+async function importDefinitions(file: string): Promise<{ plugins: AnyPlugin[]; problems: string[] }> {
+  const path = realpathSync(file);
+  if (/ts$/.test(extname(path)) && path.includes(`${sep}node_modules${sep}`)) {
+    throw new Error(`${path} is TypeScript below node_modules, where Node strips no types; packages must ship JavaScript`);
+  }
+  const exported: Record<string, unknown> = await import(pathToFileURL(path).href);
+  const plugins: AnyPlugin[] = [];
+  const problems: string[] = [];
+  // The same definition is often exported twice, by name and as default; that of a CommonJS module too.
+  const seen = new Set<unknown>();
+  for (const [name, value] of Object.entries(exported)) {
+    if (seen.has(value)) continue;
+    seen.add(value);
+    if (!looksLikeDefinition(value)) continue;
+    const problem = checkDefinition(value);
+    if (problem === undefined) plugins.push(value as unknown as AnyPlugin);
+    else problems.push(`export ${name}: ${problem}`);
+  }
+  if (plugins.length === 0 && problems.length === 0) {
+    throw new Error(
+      'it exports no plugin; export what defineSource, defineSink, defineConverter, defineTransform or definePredicate returns',
+    );
+  }
+  return { plugins, problems };
+}
+
+function textOf(error: unknown): string {
+  if (!(error instanceof Error)) return `it threw ${String(error)}`;
+  const text = `${error.name === 'Error' ? '' : `${error.name}: `}${error.message}`;
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'ERR_MODULE_NOT_FOUND' && text.includes('@rocketmq-connect/sdk'))
+    return `${text}; install @rocketmq-connect/sdk beside the plugin`;
+  return text;
+}
