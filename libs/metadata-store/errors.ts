@@ -1,4 +1,4 @@
-import { ConnectError } from '@rocketmq-connect/sdk';
+import { ConnectError, type ErrorContext } from '@rocketmq-connect/sdk';
 
 /** The store was asked and did not answer in time: a write may or may not have happened, and may still happen. */
 export class OutcomeUnknownError extends ConnectError {
@@ -10,9 +10,20 @@ export class OutcomeUnknownError extends ConnectError {
 
 /** The store could not be reached, or refused for the moment; nothing was written. */
 export class StoreUnavailableError extends ConnectError {
-  constructor(message: string, cause?: unknown) {
-    super('unavailable', message, { code: 'STORE_UNAVAILABLE', cause });
+  constructor(message: string, cause?: unknown, context: Pick<ErrorContext, 'code' | 'field' | 'remedy'> = {}) {
+    super('unavailable', message, { code: 'STORE_UNAVAILABLE', cause, ...context });
     this.name = 'StoreUnavailableError';
+  }
+}
+
+/** A put named a lease that is revoked or expired; nothing was written. */
+export class LeaseGoneError extends ConnectError {
+  readonly leaseId: bigint;
+
+  constructor(leaseId: bigint) {
+    super('conflict', `lease ${leaseId} is gone: it was revoked or has expired`, { code: 'STORE_LEASE_GONE', remedy: 'open a new lease' });
+    this.name = 'LeaseGoneError';
+    this.leaseId = leaseId;
   }
 }
 

@@ -9,7 +9,8 @@ export interface MetadataStore {
   range(range: KeyRange): Promise<{ readonly kvs: readonly KeyValue[]; readonly revision: bigint }>;
   /**
    * All compares hold → `then` is applied, else `otherwise`. At most 100 operations and 128 compares, no key twice, request < 1 MiB,
-   * else `ConfigError`. Never retried by an adapter. Fails with `OutcomeUnknownError` when it may have been applied.
+   * else `ConfigError`. Never retried by an adapter. Fails with `OutcomeUnknownError` when it may have been applied, with
+   * `LeaseGoneError` when a put that would run names a lease that is gone. Operations run in order and see the writes before them.
    */
   txn(txn: Txn): Promise<TxnResult>;
   /**
@@ -17,8 +18,9 @@ export interface MetadataStore {
    * `CompactedError` when that history is gone: list again, watch again.
    */
   watch(range: KeyRange, fromRevision: bigint, listener: WatchListener): Watch;
-  /** Opens a lease. Keys put under it vanish when it is revoked or not kept alive for its TTL. */
+  /** Opens a lease. Keys put under it vanish when it is revoked or not kept alive for its TTL. A store may grant more than was asked. */
   grantLease(ttlMs: number): Promise<Lease>;
+  /** Ends the watches of this client silently; later calls fail with `StoreUnavailableError`. Its leases live on until they expire. */
   close(): Promise<void>;
 }
 
@@ -53,7 +55,10 @@ export type CompareTarget =
   | { readonly target: 'modRevision'; readonly value: bigint }
   | { readonly target: 'value'; readonly value: string };
 
-/** `key` absent is `createRevision = 0`. Over a `range`, every present key must satisfy it; an empty range satisfies anything. */
+/**
+ * `key` absent is `createRevision = 0`. Over a `range`, every present key must satisfy it; an empty range counts as one absent key, so
+ * it satisfies `createRevision = 0`. No compare of a value holds for what is absent, not even `notEqual`.
+ */
 export type Compare = CompareTarget &
   ({ readonly key: string } | { readonly range: KeyRange }) & {
     readonly result?: 'equal' | 'notEqual' | 'less' | 'greater';
@@ -86,9 +91,9 @@ export type WatchEvent =
   | { readonly type: 'delete'; readonly key: string; readonly revision: bigint };
 
 export interface WatchListener {
-  /** Events of one or more whole revisions. */
+  /** Events of one or more whole revisions; `revision` is the last of them. Called later, never inside the call that wrote them. */
   onEvents(events: readonly WatchEvent[], revision: bigint): void;
-  /** The watch is over; nothing follows. */
+  /** The watch is over; nothing follows. Also when `onEvents` threw, with what it threw. */
   onEnd(error: Error): void;
 }
 
@@ -97,5 +102,6 @@ export interface Watch {
 }
 
 /** What a transaction that may have been applied fails with: read back before deciding anything. */
-export { CompactedError, OutcomeUnknownError, StoreUnavailableError } from './errors.ts';
+export { CompactedError, LeaseGoneError, OutcomeUnknownError, StoreUnavailableError } from './errors.ts';
+export { TXN_LIMITS } from './limits.ts';
 export { absent, createdAt, keyRange, modifiedAt, prefixRange, rangeEmpty, spanRange } from './ranges.ts';
