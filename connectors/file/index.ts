@@ -1,0 +1,2 @@
+export { FileStreamSink } from './sink.ts';
+export { FileStreamSource } from './source.ts';

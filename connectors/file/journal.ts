@@ -1,0 +1,124 @@
+import { constants, readFileSync } from 'node:fs';
+import { type FileHandle, open, readFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { type FileState, isFileState } from './file-state.ts';
+
+const blockBytes = 1024;
+
+/** What a sink noted about its file before it wrote to it. */
+export interface Note {
+  readonly connector: string;
+  /** Of the machine's last start: notes are not forced to the disk, so those of before a power cut may be too old. */
+  readonly boot: string;
+  /** How the file was at the first open. */
+  readonly base: FileState;
+  /** No commit is known to hold the file's state yet: a crash now goes back to `base`. */
+  readonly first: boolean;
+  /** Nothing was written beyond this length of the file with this rotation number. */
+  readonly rotation: number;
+  readonly end: number;
+}
+
+/**
+ * A small hidden file beside the one that is written. It answers two questions after a crash that the committed state cannot: where
+ * to cut when nothing was committed yet, and whether bytes beyond the committed length are ours.
+ */
+export class Journal {
+  readonly #handle: FileHandle;
+  #note: Note;
+
+  private constructor(handle: FileHandle, note: Note) {
+    this.#handle = handle;
+    this.#note = note;
+  }
+
+  /** The last note about `path`; undefined where there is none, or none that can be read. */
+  static async read(path: string): Promise<Note | undefined> {
+    try {
+      const note: unknown = JSON.parse(await readFile(journalPath(path), 'utf8'));
+      return isNote(note) ? note : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Writes the first note, and sees to it that it survives a power cut. */
+  static async begin(path: string, note: Note): Promise<Journal> {
+    const handle = await open(journalPath(path), constants.O_RDWR | constants.O_CREAT, 0o644);
+    const journal = new Journal(handle, note);
+    try {
+      await journal.#write();
+      await handle.datasync();
+      await syncFolder(path);
+      return journal;
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  get first(): boolean {
+    return this.#note.first;
+  }
+
+  /** Notes how far the next write may reach. Before the write. */
+  async intend(rotation: number, end: number): Promise<void> {
+    this.#note = { ...this.#note, rotation, end };
+    await this.#write();
+  }
+
+  /** From now on a crash goes back to a committed state, never to `base`. */
+  async committed(): Promise<void> {
+    if (!this.#note.first) return;
+    this.#note = { ...this.#note, first: false };
+    await this.#write();
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+
+  async #write(): Promise<void> {
+    // One block of fixed size in one call: a process that dies leaves the old or the new one.
+    const block = Buffer.from(`${JSON.stringify(this.#note).padEnd(blockBytes - 1)}\n`);
+    await this.#handle.write(block, 0, block.length, 0);
+  }
+}
+
+/** Where the notes about `path` are. */
+export function journalPath(path: string): string {
+  return join(dirname(path), `.${basename(path)}.rmqc`);
+}
+
+/** Makes names in the folder of `path` durable. */
+export async function syncFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const folder = await open(dirname(path), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Names this start of the machine; '' where the system does not tell. */
+export function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
+
+function isNote(value: unknown): value is Note {
+  if (typeof value !== 'object' || value === null) return false;
+  const note = value as Partial<Record<keyof Note, unknown>>;
+  return (
+    typeof note.connector === 'string' &&
+    typeof note.boot === 'string' &&
+    typeof note.first === 'boolean' &&
+    Number.isSafeInteger(note.rotation) &&
+    Number.isSafeInteger(note.end) &&
+    isFileState(note.base)
+  );
+}
