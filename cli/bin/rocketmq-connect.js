@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // Plain JavaScript that any Node runs: it finds a Node that runs TypeScript as it is, and hands over to it.
 import { spawn } from 'node:child_process';
-import { createRequire } from 'node:module';
+import { existsSync } from 'node:fs';
+import { createRequire, enableCompileCache } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -10,6 +11,7 @@ const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 const fits = major > 23 || (major === NEEDED[0] && minor >= NEEDED[1]);
 
 if (fits) {
+  cacheCompiledCode();
   const { main } = await import('../main.ts');
   await main(process.argv.slice(2));
 } else {
@@ -28,6 +30,17 @@ if (fits) {
   // A terminal sends Ctrl-C to both; what is sent to this process alone is passed on.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 1)));
+}
+
+/**
+ * Keeps what Node makes of TypeScript beside the installed packages: the next start is faster, and each thread that need not load the
+ * type stripper saves some 25 MB. The variable hands it on to worker threads.
+ */
+function cacheCompiledCode() {
+  const modules = fileURLToPath(new URL('../../node_modules', import.meta.url));
+  if (process.env.NODE_COMPILE_CACHE !== undefined || !existsSync(modules)) return;
+  process.env.NODE_COMPILE_CACHE = join(modules, '.cache', 'rocketmq-connect');
+  enableCompileCache(process.env.NODE_COMPILE_CACHE);
 }
 
 /** The Node that npm installed beside this package as an optional dependency, or undefined. */
