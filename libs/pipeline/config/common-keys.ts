@@ -91,38 +91,6 @@ export const CommonKeys = {
     order: 14,
     width: 'medium',
   }),
-  'bytes.in.flight.max': Type.Integer({
-    minimum: 64 * 1024,
-    default: 8 * 1024 * 1024,
-    configType: 'LONG',
-    title: 'Bytes in flight max',
-    description:
-      'Bytes per task that may be polled and not yet acknowledged (sources), or fetched and not yet put (sinks). When they are reached the task waits.',
-    importance: 'medium',
-    group: THROUGHPUT,
-    order: 1,
-    width: 'medium',
-  }),
-  'topic.creation.enable': Type.Boolean({
-    default: true,
-    title: 'Create topics',
-    description: 'Whether a topic that does not exist is created before the first record is sent to it (dead-letter topics too).',
-    importance: 'medium',
-    group: 'Topic Creation',
-    order: 2,
-    width: 'short',
-  }),
-  'topic.creation.default.queues': Type.Integer({
-    minimum: 1,
-    maximum: 1024,
-    default: 4,
-    title: 'Queues of created topics',
-    description: 'Queues per broker of a topic that is created. More queues allow more sends at once and more sink tasks.',
-    importance: 'medium',
-    group: 'Topic Creation',
-    order: 3,
-    width: 'short',
-  }),
 };
 
 export const ErrorKeys = {
@@ -206,6 +174,44 @@ export const ErrorKeys = {
     importance: 'medium',
     group: ERRORS,
     order: 8,
+    width: 'medium',
+  }),
+};
+
+export const TopicCreationKeys = {
+  'topic.creation.enable': Type.Boolean({
+    default: true,
+    title: 'Create topics',
+    description: 'Whether a topic that does not exist is created before the first record is sent to it (dead-letter topics too).',
+    importance: 'medium',
+    group: 'Topic Creation',
+    order: 2,
+    width: 'short',
+  }),
+  'topic.creation.default.queues': Type.Integer({
+    minimum: 1,
+    maximum: 1024,
+    default: 4,
+    title: 'Queues of created topics',
+    description: 'Queues per broker of a topic that is created. More queues allow more sends at once and more sink tasks.',
+    importance: 'medium',
+    group: 'Topic Creation',
+    order: 3,
+    width: 'short',
+  }),
+};
+
+export const ThroughputKeys = {
+  'bytes.in.flight.max': Type.Integer({
+    minimum: 64 * 1024,
+    default: 8 * 1024 * 1024,
+    configType: 'LONG',
+    title: 'Bytes in flight max',
+    description:
+      'Bytes per task that may be polled and not yet acknowledged (sources), or fetched and not yet put (sinks). When they are reached the task waits.',
+    importance: 'medium',
+    group: THROUGHPUT,
+    order: 1,
     width: 'medium',
   }),
 };

@@ -1,4 +1,4 @@
-import type { TObject } from '@rocketmq-connect/sdk';
+import { isSecretName, type TObject } from '@rocketmq-connect/sdk';
 import type { ConfigKeyInfo } from '../host-protocol.ts';
 import { configType, defaultText, type FieldSchema } from './values.ts';
 
@@ -6,7 +6,10 @@ import { configType, defaultText, type FieldSchema } from './values.ts';
 export function fieldsOf(schema: TObject): readonly (readonly [key: string, field: FieldSchema, required: boolean])[] {
   const required: readonly string[] = schema.required ?? [];
   return Object.entries(schema.properties).map(([key, property]) => {
-    const field = property as FieldSchema;
+    const declared = property as FieldSchema;
+    // A plugin that forgot to say that its password is secret gets it hidden all the same.
+    const field =
+      declared.secret === undefined && declared.type === 'string' && isSecretName(key) ? { ...declared, secret: true } : declared;
     return [key, field, required.includes(key) && field.default === undefined] as const;
   });
 }

@@ -1,8 +1,6 @@
 import { type Static, Type } from '@rocketmq-connect/sdk';
-import { CommonKeys, ErrorKeys } from './common-keys.ts';
 import { convertConfig } from './convert.ts';
-import { SinkKeys } from './sink-keys.ts';
-import { SourceKeys } from './source-keys.ts';
+import { PipelineKeys } from './keys.ts';
 
 /** What the pipeline itself takes from a connector's configuration; the rest is the plugin's. */
 export interface PipelineSettings {
@@ -34,7 +32,7 @@ export interface PipelineSettings {
   readonly putMaxRecords: number;
 }
 
-const AllKeys = Type.Object({ ...CommonKeys, ...ErrorKeys, ...SourceKeys, ...SinkKeys });
+const AllKeys = Type.Object({ ...PipelineKeys.source.properties, ...PipelineKeys.sink.properties });
 
 /**
  * The pipeline's own settings out of a connector's configuration, whose references are resolved; defaults applied. Keys of the
@@ -61,7 +59,7 @@ export function pipelineSettings(config: Readonly<Record<string, string>>): Pipe
     topicCreation: { enable: values['topic.creation.enable'], queues: values['topic.creation.default.queues'] },
     autoOffsetReset: values['consumer.auto.offset.reset'],
     positionOutOfRange: values['position.out.of.range'],
-    topics: values.topics,
+    topics: [...new Set(values.topics)],
     topicsRegex: values['topics.regex'],
     topicDiscoveryIntervalMs: values['topic.discovery.interval.ms'],
     putMaxRecords: values['put.max.records'],

@@ -1,0 +1,70 @@
+import type { AnyConnector } from '@rocketmq-connect/sdk';
+import type { FieldProblem } from './convert.ts';
+import { wholeMatch } from './pattern.ts';
+import { listOf } from './values.ts';
+
+type Config = Readonly<Record<string, string>>;
+
+/** What the pipeline asks of several keys together. `config` has its references resolved where they can be. */
+export function pipelineRules(definition: AnyConnector, config: Config): readonly FieldProblem[] {
+  return definition.kind === 'sink' ? [...topicProblems(config), ...deadLetterProblems(config)] : exactlyOnceProblems(definition, config);
+}
+
+/** What is allowed and probably not meant. */
+export function pipelineWarnings(config: Config): readonly string[] {
+  const deadLetterTopic = config['errors.deadletterqueue.topic.name']?.trim() ?? '';
+  if (deadLetterTopic === '' || config['errors.tolerance']?.trim() === 'all') return [];
+  return ["errors.deadletterqueue.topic.name has no effect without errors.tolerance 'all': the task fails at the first bad record."];
+}
+
+function topicProblems(config: Config): readonly FieldProblem[] {
+  const hasTopics = isSet(config['topics']);
+  const hasRegex = isSet(config['topics.regex']);
+  if (hasTopics !== hasRegex) return [];
+  const message = hasTopics
+    ? 'topics and topics.regex are mutually exclusive options, but both are set.'
+    : 'Must configure one of topics or topics.regex';
+  return [
+    { field: 'topics', message },
+    { field: 'topics.regex', message },
+  ];
+}
+
+// A sink that reads its own dead letters goes round for ever.
+function deadLetterProblems(config: Config): readonly FieldProblem[] {
+  const field = 'errors.deadletterqueue.topic.name';
+  const deadLetterTopic = config[field]?.trim() ?? '';
+  if (deadLetterTopic === '') return [];
+  if (listOf(config['topics']).includes(deadLetterTopic)) {
+    const message = `The DLQ topic '${deadLetterTopic}' may not be one of the topics that the connector consumes ("topics=${config['topics']}").`;
+    return [{ field, message }];
+  }
+  const regex = config['topics.regex']?.trim() ?? '';
+  if (regex === '' || !matchesWhole(regex, deadLetterTopic)) return [];
+  const message = `The DLQ topic '${deadLetterTopic}' may not match the topics that the connector consumes ("topics.regex=${regex}").`;
+  return [{ field, message }];
+}
+
+function matchesWhole(regex: string, topic: string): boolean {
+  try {
+    return wholeMatch(regex)(topic);
+  } catch {
+    // What is no regular expression has an error of its own.
+    return false;
+  }
+}
+
+function exactlyOnceProblems(definition: AnyConnector, config: Config): readonly FieldProblem[] {
+  const field = 'exactly.once.support';
+  if (config[field]?.trim() !== 'required' || definition.kind !== 'source') return [];
+  if (config['exactly.once']?.trim() === 'off') {
+    return [{ field, message: "exactly.once.support is 'required', but exactly.once is 'off'." }];
+  }
+  if (definition.deterministic === true) return [];
+  const why = `the records of ${definition.name} are not repeatable, so that what was sent before an unclean end may be sent again`;
+  return [{ field, message: `exactly.once.support is 'required', but ${why}.` }];
+}
+
+function isSet(text: string | undefined): boolean {
+  return text !== undefined && text.trim() !== '';
+}
