@@ -19,6 +19,8 @@ export const CommitResult = {
   STALE: "COMMIT_RESULT_STALE",
   /** RETRY - Nothing is known: send the same piece again. */
   RETRY: "COMMIT_RESULT_RETRY",
+  /** REFUSED - The piece itself cannot be stored (too large, not JSON), however often it is sent: `message` says why. */
+  REFUSED: "COMMIT_RESULT_REFUSED",
 } as const;
 
 export type CommitResult = typeof CommitResult[keyof typeof CommitResult];
@@ -29,6 +31,7 @@ export namespace CommitResult {
   export type FENCED = typeof CommitResult.FENCED;
   export type STALE = typeof CommitResult.STALE;
   export type RETRY = typeof CommitResult.RETRY;
+  export type REFUSED = typeof CommitResult.REFUSED;
 }
 
 export function commitResultFromJSON(object: any): CommitResult {
@@ -48,6 +51,9 @@ export function commitResultFromJSON(object: any): CommitResult {
     case 4:
     case "COMMIT_RESULT_RETRY":
       return CommitResult.RETRY;
+    case 5:
+    case "COMMIT_RESULT_REFUSED":
+      return CommitResult.REFUSED;
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum CommitResult");
   }
@@ -65,6 +71,8 @@ export function commitResultToJSON(object: CommitResult): string {
       return "COMMIT_RESULT_STALE";
     case CommitResult.RETRY:
       return "COMMIT_RESULT_RETRY";
+    case CommitResult.REFUSED:
+      return "COMMIT_RESULT_REFUSED";
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum CommitResult");
   }
@@ -82,6 +90,8 @@ export function commitResultToNumber(object: CommitResult): number {
       return 3;
     case CommitResult.RETRY:
       return 4;
+    case CommitResult.REFUSED:
+      return 5;
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum CommitResult");
   }

@@ -143,6 +143,8 @@ export interface StoredHistory {
 /** alters/{connector} */
 export interface StoredAlter {
   who: string;
+  /** Some of several pieces may be written: only another change of the offsets may take this one over. */
+  writing: boolean;
 }
 
 /** deleted/{connector} */
@@ -2098,13 +2100,16 @@ export const StoredHistory: MessageFns<StoredHistory> = {
 };
 
 function createBaseStoredAlter(): StoredAlter {
-  return { who: "" };
+  return { who: "", writing: false };
 }
 
 export const StoredAlter: MessageFns<StoredAlter> = {
   encode(message: StoredAlter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.who !== "") {
       writer.uint32(10).string(message.who);
+    }
+    if (message.writing !== false) {
+      writer.uint32(16).bool(message.writing);
     }
     return writer;
   },
@@ -2130,6 +2135,14 @@ export const StoredAlter: MessageFns<StoredAlter> = {
             message.who = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.writing = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2143,13 +2156,19 @@ export const StoredAlter: MessageFns<StoredAlter> = {
   },
 
   fromJSON(object: any): StoredAlter {
-    return { who: isSet(object.who) ? globalThis.String(object.who) : "" };
+    return {
+      who: isSet(object.who) ? globalThis.String(object.who) : "",
+      writing: isSet(object.writing) ? globalThis.Boolean(object.writing) : false,
+    };
   },
 
   toJSON(message: StoredAlter): unknown {
     const obj: any = {};
     if (message.who !== "") {
       obj.who = message.who;
+    }
+    if (message.writing !== false) {
+      obj.writing = message.writing;
     }
     return obj;
   },
@@ -2160,6 +2179,7 @@ export const StoredAlter: MessageFns<StoredAlter> = {
   fromPartial(object: DeepPartial<StoredAlter>): StoredAlter {
     const message = createBaseStoredAlter();
     message.who = object.who ?? "";
+    message.writing = object.writing ?? false;
     return message;
   },
 };
