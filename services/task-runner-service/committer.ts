@@ -4,8 +4,15 @@ import type { StoredCommit, StoredStatus } from '@rocketmq-connect/proto/storage
 import { type Clock, type Random, sleep, type TaskLogger } from '@rocketmq-connect/sdk';
 import { fromStoredMarks, isUnchanged, type Piece, splitIntoPieces, toStoredMark } from './pieces.ts';
 
-/** `closed`: the session ended, nothing is known of the rest. */
-export type CommitOutcome = 'stored' | 'fenced' | 'closed';
+/**
+ * `fenced`: the token is not the owner's any more. `refused`: this content can never be stored. `closed`: the session ended, nothing is
+ * known of the rest.
+ */
+export type CommitOutcome = { readonly type: 'stored' | 'fenced' | 'closed' } | { readonly type: 'refused'; readonly message: string };
+
+const stored: CommitOutcome = { type: 'stored' };
+const fenced: CommitOutcome = { type: 'fenced' };
+const closed: CommitOutcome = { type: 'closed' };
 
 export interface CommitterOptions {
   readonly connector: string;
@@ -30,7 +37,7 @@ export class Committer {
   #sequence = 0n;
   #marks: readonly QueueMark[] = [];
   #fenced = false;
-  #tail: Promise<CommitOutcome> = Promise.resolve('stored');
+  #tail: Promise<CommitOutcome> = Promise.resolve(stored);
 
   constructor(options: CommitterOptions) {
     this.#options = options;
@@ -46,7 +53,7 @@ export class Committer {
   /** Stores frozen content; resolves when all its pieces are answered. */
   commit(content: CommitContent): Promise<CommitOutcome> {
     return this.#enqueue(async () => {
-      if (isUnchanged(content, this.#marks)) return 'stored';
+      if (isUnchanged(content, this.#marks)) return stored;
       return this.#sendAll(splitIntoPieces(content, this.#marks), null);
     });
   }
@@ -68,8 +75,8 @@ export class Committer {
 
   #enqueue(work: () => Promise<CommitOutcome>): Promise<CommitOutcome> {
     this.#tail = this.#tail.then(() => {
-      if (this.#fenced) return 'fenced';
-      return this.#end.signal.aborted ? 'closed' : work();
+      if (this.#fenced) return fenced;
+      return this.#end.signal.aborted ? closed : work();
     });
     return this.#tail;
   }
@@ -89,11 +96,11 @@ export class Committer {
         release,
         releaseStatus: release ? releaseStatus : undefined,
       });
-      if (outcome !== 'stored') return outcome;
+      if (outcome.type !== 'stored') return outcome;
       this.#marks = piece.marks;
     }
     this.#options.onStored();
-    return 'stored';
+    return stored;
   }
 
   async #sendUntilAnswered(piece: CommitRequest): Promise<CommitOutcome> {
@@ -101,12 +108,13 @@ export class Committer {
     for (let attempt = 0; !this.#end.signal.aborted; attempt++) {
       try {
         const { result, message } = await this.#options.send(piece);
-        if (result === CommitResult.OK) return 'stored';
+        if (result === CommitResult.OK) return stored;
         if (result === CommitResult.FENCED || result === CommitResult.STALE) {
           log.warn(`the commit of sequence ${piece.sequence} was refused: ${message || result}`, { token: String(piece.token) });
           this.#fenced = true;
-          return 'fenced';
+          return fenced;
         }
+        if (result === CommitResult.REFUSED) return { type: 'refused', message };
         log.debug('config-service asks to repeat a commit', { sequence: String(piece.sequence), reason: message });
       } catch (error) {
         if (attempt === 3) log.warn('commits do not reach config-service, repeating', { error: (error as Error).message });
@@ -114,6 +122,6 @@ export class Committer {
       const delay = Math.min(2000, 50 * 2 ** Math.min(attempt, 10)) * (0.5 + random() / 2);
       await sleep(clock, delay, this.#end.signal).catch(() => undefined);
     }
-    return 'closed';
+    return closed;
   }
 }

@@ -171,6 +171,7 @@ export class ConnectorUnit implements UnitCode {
     } catch (error) {
       if (signal.aborted) return;
       this.#planning = false;
+      if (error instanceof ConnectError && error.code === 'FENCED') return events.onFenced();
       if (passes(error)) return this.#planAgainLater(error);
       await this.stop();
       events.onFailed(toFailure(error));
@@ -193,5 +194,5 @@ export class ConnectorUnit implements UnitCode {
 }
 
 function passes(error: unknown): boolean {
-  return error instanceof ConnectError && (error.kind === 'unavailable' || error.kind === 'conflict');
+  return error instanceof ConnectError && ['unavailable', 'retriable', 'conflict', 'notFound'].includes(error.kind);
 }

@@ -9,6 +9,8 @@ export interface Piece {
 }
 
 export const pieceOffsetsMax = 50;
+/** Leaves room for keys, marks and escapes below the store's 1 MiB for a transaction. */
+const pieceBytesMax = 400 * 1024;
 
 /**
  * Frozen content as the pieces that are stored one after the other. Only the last carries the new marks: a process that dies between
@@ -20,18 +22,29 @@ export function splitIntoPieces(content: CommitContent, storedMarks: readonly Qu
     ...content.offsets.map(({ partition, offset }) => stored({ partitionJson: partition, offsetJson: offset })),
     ...content.positions.map(({ queue, position }) => stored({ queue, position: BigInt(position) })),
   ];
-  const sinkStates = { ...content.sinkStates };
-  const atOnce = Object.keys(sinkStates).length > 0 ? Math.max(offsets.length, 1) : pieceOffsetsMax;
-  const pieces: Piece[] = [];
-  for (let from = 0; from < offsets.length || pieces.length === 0; from += atOnce) {
-    const last = from + atOnce >= offsets.length;
-    pieces.push({
-      offsets: offsets.slice(from, from + atOnce),
-      sinkStates: last ? sinkStates : {},
-      marks: last ? content.marks : storedMarks,
-    });
+  const groups = Object.keys(content.sinkStates).length > 0 ? [offsets] : divide(offsets);
+  return groups.map((group, i) => {
+    const last = i === groups.length - 1;
+    return { offsets: group, sinkStates: last ? { ...content.sinkStates } : {}, marks: last ? content.marks : storedMarks };
+  });
+}
+
+/** At least one group, which may be empty. */
+function divide(offsets: readonly StoredOffset[]): StoredOffset[][] {
+  const groups: StoredOffset[][] = [];
+  let group: StoredOffset[] = [];
+  let bytes = 0;
+  for (const offset of offsets) {
+    const size = Buffer.byteLength(offset.partitionJson) + Buffer.byteLength(offset.offsetJson);
+    if (group.length === pieceOffsetsMax || (bytes + size > pieceBytesMax && group.length > 0)) {
+      groups.push(group);
+      group = [];
+      bytes = 0;
+    }
+    group.push(offset);
+    bytes += size;
   }
-  return pieces;
+  return [...groups, group];
 }
 
 /** Nothing to store: the checkpoint may advance without a commit. */

@@ -6,7 +6,7 @@ import { type Clock, ConnectError, sleep } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import type { Committer } from './committer.ts';
 import type { HostPool, UnitHostEvent } from './host-pool.ts';
-import { HostedRun } from './hosted-run.ts';
+import { HostedRun, toFailure } from './hosted-run.ts';
 import type { TaskLedger } from './ledger.ts';
 import { fromStoredMarks } from './pieces.ts';
 import type { LoadedTask } from './task-configs.ts';
@@ -59,7 +59,8 @@ export class TaskUnit implements UnitCode {
     const signal = AbortSignal.any([this.#start.signal, this.#session.signal]);
     // The last incarnation of this token may have a commit on its way: offsets read before its answer would be too old.
     const outcome = this.#lastContent === null ? await committer.settled() : await committer.commit(this.#lastContent);
-    if (outcome === 'fenced') throw new Fenced();
+    if (outcome.type === 'fenced') throw new Fenced();
+    if (outcome.type === 'refused') throw refused(outcome.message);
     this.#lastContent = null;
     this.#task ??= await this.#persist('read the task configuration', signal, this.#options.loadTask);
     const read = await this.#persist('read the offsets', signal, () => this.#read());
@@ -125,7 +126,7 @@ export class TaskUnit implements UnitCode {
     if (outcome === 'late')
       log.warn(`config-service took no commit for ${settings.releaseTimeoutMs} ms: released without, records will repeat`);
     committer.close();
-    if (outcome === 'fenced' || (outcome === 'stored' && content !== null)) return;
+    if (outcome !== 'late' && (outcome.type === 'fenced' || (outcome.type === 'stored' && content !== null))) return;
     await this.#options.releaseUncommitted(status, this.#session.signal);
   }
 
@@ -159,8 +160,14 @@ export class TaskUnit implements UnitCode {
     const { committer, events, hostUnit } = this.#options;
     const run = this.#run;
     const outcome = await committer.commit(content);
-    if (outcome === 'fenced') return events.onFenced();
-    if (outcome === 'closed' || run !== this.#run) return;
+    if (outcome.type === 'fenced') return events.onFenced();
+    if (outcome.type === 'closed' || run !== this.#run) return;
+    if (outcome.type === 'refused') {
+      // Nothing later could be stored either: what the code still does would only be repeated.
+      await this.stop();
+      this.#lastContent = null;
+      return events.onFailed(toFailure(refused(outcome.message)));
+    }
     run?.send({ type: 'committed', unit: hostUnit, freeze });
     this.#freezing = false;
     const again = this.#commitAgain;
@@ -228,4 +235,8 @@ export class TaskUnit implements UnitCode {
       ),
     };
   }
+}
+
+function refused(message: string): ConnectError {
+  return new ConnectError('data', `the commit is refused: ${message}`, { code: 'COMMIT_REFUSED' });
 }

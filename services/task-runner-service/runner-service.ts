@@ -1,0 +1,60 @@
+import { type Implementation, implement } from '@rocketmq-connect/mesh';
+import type { LogLevel } from '@rocketmq-connect/pipeline/host-protocol';
+import { RunnerServiceDefinition, type TaskStats } from '@rocketmq-connect/proto/runner';
+import { type Clock, ConfigError, ConnectError, sleep } from '@rocketmq-connect/sdk';
+import type { HostPool } from './host-pool.ts';
+
+export interface RunnerServiceOptions {
+  readonly id: string;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly pool: HostPool;
+  readonly session: () => string;
+  readonly stats: () => TaskStats[];
+  /** Of this process; injected, since it is the process's and not the service's. */
+  readonly rssBytes: () => number;
+  /** The unit as users name it. */
+  readonly nameOf: (hostUnit: string) => string;
+}
+
+const INTERVAL_DEFAULT_MS = 1000;
+const INTERVAL_MIN_MS = 100;
+const levels: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
+
+/** One runner asked directly: who it is, what its tasks have done, how much its hosts say. */
+export function runnerService(options: RunnerServiceOptions): Implementation {
+  const { id, version, clock, pool } = options;
+  const startedAtMs = clock.monotonic();
+  return implement(RunnerServiceDefinition, {
+    describe: async () => ({
+      id,
+      session: options.session(),
+      version,
+      uptimeMs: BigInt(Math.floor(clock.monotonic() - startedAtMs)),
+      rssBytes: BigInt(options.rssBytes()),
+      hosts: pool.list().map((host) => ({ id: host.id, isolation: 'thread', units: host.units.map(options.nameOf) })),
+    }),
+    taskStats: async function* ({ intervalMs }, { signal }) {
+      if (intervalMs !== 0 && intervalMs < INTERVAL_MIN_MS) {
+        throw new ConfigError(`interval_ms is ${intervalMs}`, {
+          field: 'interval_ms',
+          remedy: `at least ${INTERVAL_MIN_MS}, or 0 for 1000`,
+        });
+      }
+      while (!signal.aborted) {
+        yield { tasks: options.stats() };
+        await sleep(clock, intervalMs === 0 ? INTERVAL_DEFAULT_MS : intervalMs, signal).catch(() => undefined);
+      }
+    },
+    setLogLevel: async ({ logger, level }) => {
+      if (logger !== 'hosts') {
+        throw new ConnectError('notFound', `there is no logger ${logger}`, { code: 'NOT_FOUND', field: 'logger', remedy: 'hosts' });
+      }
+      const known = levels.find((name) => name === level);
+      if (known === undefined)
+        throw new ConfigError(`there is no level ${level}`, { field: 'level', remedy: `one of ${levels.join(', ')}` });
+      pool.setLogLevel(known);
+      return {};
+    },
+  });
+}
