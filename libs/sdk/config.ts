@@ -1,4 +1,5 @@
-import { type TSchemaOptions, type TString, Type } from 'typebox';
+import type { TSchemaOptions, TString } from 'typebox';
+import { Type } from './type.ts';
 
 /**
  * What a field of a configuration schema may say about itself, as ordinary JSON Schema annotations:

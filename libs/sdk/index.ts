@@ -1,5 +1,4 @@
 export type { Static, TObject } from 'typebox';
-export { Type } from 'typebox';
 export * from './config.ts';
 export * from './connector.ts';
 export * from './errors.ts';
@@ -7,3 +6,4 @@ export * from './record.ts';
 export * from './schema.ts';
 export * from './stages.ts';
 export * from './time.ts';
+export * from './type.ts';

@@ -1,0 +1,136 @@
+import type { TObject } from 'typebox';
+import type { SourceBatch, SourceDefinition, SourceTask } from '../connector.ts';
+import type { SourceOffset, SourcePartition, SourceRecord } from '../record.ts';
+import { within } from './check.ts';
+import { typedConfig } from './config.ts';
+import { type LogLine, taskContext } from './context.ts';
+
+/** What survives a run: the committed offset of each source partition, as JSON text, as a store has it. */
+export class CommittedOffsets {
+  readonly #offsets = new Map<string, string>();
+
+  set(partition: SourcePartition, offset: SourceOffset): void {
+    this.#offsets.set(textOf(partition), JSON.stringify(offset));
+  }
+
+  get(partition: SourcePartition): SourceOffset | undefined {
+    const text = this.#offsets.get(textOf(partition));
+    return text === undefined ? undefined : JSON.parse(text);
+  }
+
+  all(): { partition: SourcePartition; offset: SourceOffset }[] {
+    return [...this.#offsets].map(([partition, offset]) => ({
+      partition: Object.fromEntries(JSON.parse(partition)),
+      offset: JSON.parse(offset),
+    }));
+  }
+}
+
+/** The tasks of a source connector from their start to their end, polled by the test. */
+export class SourceRun {
+  /** All that was polled. */
+  readonly records: SourceRecord[] = [];
+  readonly logs: LogLine[];
+  readonly #committed: CommittedOffsets;
+  readonly #tasks: readonly SourceTask[];
+  readonly #abort: AbortController;
+  /** Polled and not committed, in the order of polls. */
+  #pending: { readonly task: SourceTask; readonly batch: SourceBatch }[] = [];
+
+  private constructor(tasks: readonly SourceTask[], abort: AbortController, committed: CommittedOffsets, logs: LogLine[]) {
+    this.#tasks = tasks;
+    this.#abort = abort;
+    this.#committed = committed;
+    this.logs = logs;
+  }
+
+  /** Plans and starts the tasks, which resume from `committed`. */
+  static async start<C extends TObject>(
+    definition: SourceDefinition<C>,
+    texts: Readonly<Record<string, string>>,
+    committed: CommittedOffsets = new CommittedOffsets(),
+  ): Promise<SourceRun> {
+    const config = typedConfig(definition, texts);
+    const abort = new AbortController();
+    const logs: LogLine[] = [];
+    const maxTasks = Number(texts['tasks.max'] ?? 1);
+    const plan = (await definition.plan?.(config, { maxTasks, signal: abort.signal })) ?? [{}];
+    if (plan.length > maxTasks) throw new Error(`The plan has ${plan.length} tasks, more than tasks.max (${maxTasks})`);
+    const atStart = new CommittedOffsets();
+    for (const { partition, offset } of committed.all()) atStart.set(partition, offset);
+    const tasks = plan.map((taskConfig, task) => {
+      const context = {
+        ...taskContext(texts['name'] ?? 'connector', task, abort.signal, logs),
+        offset: (partition: SourcePartition) => atStart.get(partition),
+        offsets: () => atStart.all(),
+      };
+      return definition.task(config, context, taskConfig);
+    });
+    const run = new SourceRun(tasks, abort, committed, logs);
+    try {
+      for (const task of tasks) await task.start?.();
+    } catch (error) {
+      await run.kill();
+      throw error;
+    }
+    return run;
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** Polls each task once; what came. */
+  async poll(): Promise<readonly SourceRecord[]> {
+    const came: SourceRecord[] = [];
+    for (const task of this.#tasks) {
+      const batch = await task.poll(this.#abort.signal);
+      if (batch === null) continue;
+      this.#pending.push({ task, batch });
+      came.push(...batch.records);
+    }
+    this.records.push(...came);
+    return came;
+  }
+
+  /** Polls until `done` says so of all records. */
+  async until(done: (records: readonly SourceRecord[]) => boolean, timeoutMs = 10_000): Promise<void> {
+    const startedMs = performance.now();
+    while (!done(this.records)) {
+      if (performance.now() - startedMs > timeoutMs) throw new Error(`Not reached in ${timeoutMs} ms, with ${this.records.length} records`);
+      await this.poll();
+    }
+  }
+
+  /** Commits the first `batches` of what was polled and not committed; all by default. */
+  async commit(batches = this.#pending.length): Promise<void> {
+    const done = this.#pending.splice(0, batches);
+    for (const { batch } of done) for (const { partition, offset } of batch.records) this.#committed.set(partition, offset);
+    for (const task of this.#tasks) {
+      const last = done.findLast((entry) => entry.task === task && entry.batch.checkpoint !== undefined);
+      if (last !== undefined) await task.committed?.(last.batch.checkpoint);
+    }
+  }
+
+  /** How many batches were polled and not committed. */
+  get uncommitted(): number {
+    return this.#pending.length;
+  }
+
+  /** Ends the run with nothing committed. A real death frees what the tasks hold; here `stop` has to. */
+  async kill(): Promise<void> {
+    this.#pending = [];
+    this.#abort.abort(new Error('stopped'));
+    for (const task of this.#tasks) await within(10_000, 'stop', task.stop?.());
+  }
+
+  /** Commits, and stops cleanly. */
+  async stop(): Promise<void> {
+    await this.commit();
+    await this.kill();
+  }
+}
+
+function textOf(partition: SourcePartition): string {
+  return JSON.stringify(Object.entries(partition).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
