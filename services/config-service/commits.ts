@@ -1,0 +1,59 @@
+import { lastSegment } from '@rocketmq-connect/cluster';
+import type { Handlers } from '@rocketmq-connect/mesh';
+import { Mailbox } from '@rocketmq-connect/mesh/streams';
+import type { CommitRequest, CommitResponse, CommitServiceDefinition, ReadResponse } from '@rocketmq-connect/proto/commit';
+import { StoredCommit, StoredOffset, StoredSinkState } from '@rocketmq-connect/proto/storage';
+import { CommitQueue } from './commit-queue.ts';
+import type { ConfigContext } from './context.ts';
+import { decodeStored } from './stored.ts';
+
+/** Commits of positions, and the read that a new owner starts from. */
+export function commitHandlers(context: ConfigContext): Handlers<CommitServiceDefinition> {
+  // One queue over all streams: a task that changed its connection must not overtake itself.
+  const queue = new CommitQueue(context);
+  return {
+    commit: (requests) => answers(queue, requests),
+    read: ({ connector }) => read(context, connector),
+  };
+}
+
+/** Answers in the order of arrival per task; tasks do not wait for each other. */
+function answers(queue: CommitQueue, requests: AsyncIterable<CommitRequest>): AsyncIterable<CommitResponse> {
+  const responses = new Mailbox<CommitResponse>();
+  const outstanding = new Set<Promise<void>>();
+  void (async () => {
+    try {
+      for await (const request of requests) {
+        const answered = queue.submit(request).then((response) => responses.put(response));
+        outstanding.add(answered);
+        void answered.finally(() => outstanding.delete(answered));
+      }
+      await Promise.all(outstanding);
+      responses.end();
+    } catch (error) {
+      responses.fail(error);
+    }
+  })();
+  return responses;
+}
+
+/** Linearizable, of one revision: a lagging read would hand a new owner old offsets (Invariant 4). */
+async function read(context: ConfigContext, connector: string): Promise<ReadResponse> {
+  const { keys, store } = context;
+  const { responses, revision } = await store.txn({
+    compare: [],
+    then: [
+      { op: 'range', range: keys.offsets(connector) },
+      { op: 'range', range: keys.sinkStates(connector) },
+      { op: 'range', range: keys.commits(connector) },
+    ],
+  });
+  const [offsets = [], states = [], commits = []] = responses;
+  const sinkStates = states.map(({ value }) => decodeStored(StoredSinkState, value));
+  return {
+    revision,
+    offsets: offsets.map(({ value }) => decodeStored(StoredOffset, value)),
+    sinkStates: Object.fromEntries(sinkStates.map(({ name, stateJson }) => [name, stateJson])),
+    lastCommits: commits.map(({ key, value }) => ({ task: Number(lastSegment(key)), commit: decodeStored(StoredCommit, value) })),
+  };
+}

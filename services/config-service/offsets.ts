@@ -1,0 +1,93 @@
+import type { Handlers } from '@rocketmq-connect/mesh';
+import type { KeyValue } from '@rocketmq-connect/metadata-store';
+import { ConnectorType, TargetState } from '@rocketmq-connect/proto/common';
+import type { OffsetServiceDefinition } from '@rocketmq-connect/proto/offset';
+import { StoredOffset, type StoredSpec } from '@rocketmq-connect/proto/storage';
+import { ConfigError, type ErrorContext } from '@rocketmq-connect/sdk';
+import { type AlterWatch, alterOffsets, type OffsetAlteration } from './alteration.ts';
+import { offsetOperation } from './commit-piece.ts';
+import type { ConfigContext } from './context.ts';
+import { type OffsetChange, parseOffsetChanges, toPartitionOffset } from './offset-input.ts';
+import { queueHash } from './partition.ts';
+import { requireSpec } from './specs.ts';
+import { decodeStored } from './stored.ts';
+
+/** Positions as users see and edit them. */
+export function offsetHandlers(context: ConfigContext, watch: AlterWatch): Handlers<OffsetServiceDefinition> {
+  return {
+    get: async ({ connector }) => {
+      const { spec } = await requireSpec(context, connector);
+      const offsets = await storedOffsets(context, spec);
+      return { offsets: offsets.map(toPartitionOffset).sort((a, b) => (a.partitionJson < b.partitionJson ? -1 : 1)) };
+    },
+    alter: async ({ connector, offsets }, call) => {
+      const { spec } = await requireSpec(context, connector);
+      requireStopped(spec);
+      const changes = parseOffsetChanges(spec.type, offsets, await storedOffsets(context, spec));
+      await alterOffsets(context, watch, connector, call.identity, alteration(context, spec, changes));
+      return { message: 'The offsets for this connector have been altered successfully' };
+    },
+    reset: async ({ connector }, call) => {
+      const { spec } = await requireSpec(context, connector);
+      requireStopped(spec);
+      await alterOffsets(context, watch, connector, call.identity, await resetting(context, spec));
+      return { message: 'The offsets for this connector have been reset successfully' };
+    },
+  };
+}
+
+/** Throws in Kafka Connect's words. */
+export function requireStopped({ name, targetState }: StoredSpec): void {
+  if (targetState === TargetState.STOPPED) return;
+  const context: ErrorContext = { code: 'CONNECTOR_NOT_STOPPED', field: 'connector', remedy: 'stop the connector first' };
+  throw new ConfigError(
+    'Connectors must be in the STOPPED state before their offsets can be modified. This can be done for the specified connector by ' +
+      `issuing a 'PUT' request to the '/connectors/${name}/stop' endpoint`,
+    context,
+  );
+}
+
+/** The positions that the connector's present type has; others are left from before a change of its class. */
+async function storedOffsets(context: ConfigContext, spec: StoredSpec): Promise<StoredOffset[]> {
+  const { kvs } = await context.store.range(context.keys.offsets(spec.name));
+  return kvs
+    .map((kv: KeyValue) => decodeStored(StoredOffset, kv.value))
+    .filter((offset) => (offset.queue !== undefined) === (spec.type === ConnectorType.SINK));
+}
+
+function alteration(context: ConfigContext, spec: StoredSpec, changes: readonly OffsetChange[]): OffsetAlteration {
+  const { keys } = context;
+  const operations = changes.map((change) => {
+    const position = { ...StoredOffset.create(), plugin: spec.plugin };
+    if (change.queue === undefined) {
+      return offsetOperation(keys, spec.name, { ...position, partitionJson: change.partitionJson, offsetJson: change.offset ?? '' });
+    }
+    if (change.offset === null) return { op: 'delete' as const, key: keys.offset(spec.name, queueHash(change.queue)) };
+    return offsetOperation(keys, spec.name, { ...position, queue: change.queue, position: change.offset });
+  });
+  return {
+    asks: changes.flatMap((change) =>
+      change.queue === undefined ? [{ partitionJson: change.partitionJson, offsetJson: change.offset ?? '' }] : [],
+    ),
+    operations,
+    // What was sent after the old positions must not be taken for sent after the new ones.
+    last: [{ op: 'deleteRange', range: keys.commits(spec.name) }],
+    change: (current) => current,
+    changedKeys: [`${changes.length} positions`],
+  };
+}
+
+async function resetting(context: ConfigContext, spec: StoredSpec): Promise<OffsetAlteration> {
+  const { keys, clock } = context;
+  const asks = (await storedOffsets(context, spec)).flatMap(({ queue, partitionJson }) =>
+    queue === undefined ? [{ partitionJson, offsetJson: '' }] : [],
+  );
+  return {
+    asks,
+    operations: [],
+    last: [keys.offsets, keys.sinkStates, keys.commits].map((range) => ({ op: 'deleteRange', range: range(spec.name) })),
+    // "latest" begins anew, where queues have no position any more.
+    change: (current) => ({ ...current, startTimeMs: BigInt(Math.floor(clock.now())) }),
+    changedKeys: ['reset'],
+  };
+}
