@@ -8,12 +8,12 @@ const blockBytes = 1024;
 /** What a sink noted about its file before it wrote to it. */
 export interface Note {
   readonly connector: string;
+  /** Of the connector: notes of before a reset, or of another connector of this name, say nothing. */
+  readonly startTimeMs: number;
   /** Of the machine's last start: notes are not forced to the disk, so those of before a power cut may be too old. */
   readonly boot: string;
-  /** How the file was at the first open. */
+  /** How the file was when it was opened or taken as it is. A crash before the first commit goes back to it. */
   readonly base: FileState;
-  /** No commit is known to hold the file's state yet: a crash now goes back to `base`. */
-  readonly first: boolean;
   /** Nothing was written beyond this length of the file with this rotation number. */
   readonly rotation: number;
   readonly end: number;
@@ -32,11 +32,11 @@ export class Journal {
     this.#note = note;
   }
 
-  /** The last note about `path`; undefined where there is none, or none that can be read. */
-  static async read(path: string): Promise<Note | undefined> {
+  /** The last note about `path` in this life of the connector; undefined where there is none, or none that can be read. */
+  static async read(path: string, connector: string, startTimeMs: number): Promise<Note | undefined> {
     try {
       const note: unknown = JSON.parse(await readFile(journalPath(path), 'utf8'));
-      return isNote(note) ? note : undefined;
+      return isNote(note) && note.connector === connector && note.startTimeMs === startTimeMs ? note : undefined;
     } catch {
       return undefined;
     }
@@ -57,21 +57,17 @@ export class Journal {
     }
   }
 
-  get first(): boolean {
-    return this.#note.first;
-  }
-
   /** Notes how far the next write may reach. Before the write. */
   async intend(rotation: number, end: number): Promise<void> {
     this.#note = { ...this.#note, rotation, end };
     await this.#write();
   }
 
-  /** From now on a crash goes back to a committed state, never to `base`. */
-  async committed(): Promise<void> {
-    if (!this.#note.first) return;
-    this.#note = { ...this.#note, first: false };
+  /** Notes that the file was taken as it is. */
+  async rebase(base: FileState): Promise<void> {
+    this.#note = { ...this.#note, base, rotation: base.rotation, end: base.length };
     await this.#write();
+    await this.#handle.datasync();
   }
 
   close(): Promise<void> {
@@ -116,7 +112,7 @@ function isNote(value: unknown): value is Note {
   return (
     typeof note.connector === 'string' &&
     typeof note.boot === 'string' &&
-    typeof note.first === 'boolean' &&
+    typeof note.startTimeMs === 'number' &&
     Number.isSafeInteger(note.rotation) &&
     Number.isSafeInteger(note.end) &&
     isFileState(note.base)

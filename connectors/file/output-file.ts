@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { ConnectError, FatalError, type JsonValue, type SinkState, type SinkTaskContext } from '@rocketmq-connect/sdk';
 import { errorCode, fileFault } from './fault.ts';
 import { type FileState, isFileState, tailOf } from './file-state.ts';
-import { bootId, Journal, journalPath, syncFolder } from './journal.ts';
+import { bootId, Journal, journalPath, type Note, syncFolder } from './journal.ts';
 import type { EncodedLines } from './line-encoder.ts';
 import { changed, firstState, openToAppend, restore, rotatedPath } from './recovery.ts';
 import type { FileSinkConfig } from './sink.ts';
@@ -27,8 +27,8 @@ export class OutputFile {
   #state: FileState;
   #unsynced = false;
   #unsyncedFolder = false;
-  #unflushed = false;
-  #flushes = 0;
+  /** Also at first, so that the first flush knows the tail. */
+  #unflushed = true;
 
   private constructor(parts: Parts) {
     this.#name = parts.name;
@@ -55,9 +55,9 @@ export class OutputFile {
     try {
       const path = await realPath(name);
       lock = await WriterLock.take(path, `connector ${context.connector}, task ${context.task}, in process ${process.pid}`);
-      const found = await Journal.read(path);
-      const note = found?.connector === context.connector ? found : undefined;
-      const known = isFileState(committed) ? committed : note?.first === true ? note.base : undefined;
+      const { connector, startTimeMs } = context;
+      const note = await Journal.read(path, connector, startTimeMs);
+      const known = lastKnown(committed, note);
       let state = known;
       if (known !== undefined) {
         handle = await restore(path, known, note, context.log).catch((error: unknown) => accept(error, config, context));
@@ -65,15 +65,13 @@ export class OutputFile {
       }
       if (handle === undefined || state === undefined) {
         handle ??= await openToAppend(path);
-        state = await firstState(path, handle, context.now(), known?.rotation ?? 0);
+        state = await firstState(path, handle, context.now(), known === undefined ? 0 : known.rotation + 1);
       }
-      const first = !isFileState(committed);
-      const base = first && known !== undefined ? { ...known, inode: state.inode } : state;
       const journal = await Journal.begin(path, {
-        connector: context.connector,
+        connector,
+        startTimeMs,
         boot: bootId(),
-        base,
-        first,
+        base: state,
         rotation: state.rotation,
         end: state.length,
       }).catch((error: unknown) => {
@@ -103,7 +101,7 @@ export class OutputFile {
   async flush(): Promise<SinkState> {
     await this.#checkUntouched();
     await this.#checkInPlace();
-    if (this.#unflushed || this.#flushes === 0) {
+    if (this.#unflushed) {
       try {
         if (this.#config['file.fsync'] !== 'never') await this.#sync();
         this.#state = { ...this.#state, tail: await tailOf(this.#handle, this.#state.length) };
@@ -118,21 +116,13 @@ export class OutputFile {
       }
       this.#unflushed = false;
     }
-    this.#flushes += 1;
-    // A second flush comes only after the first one's state was committed.
-    if (this.#flushes > 1) await this.#journal.committed();
     return { [this.#name]: { ...this.#state } };
   }
 
   async close(): Promise<void> {
-    try {
-      // A clean end: that the last flush was committed is far likelier than not, and to keep lines is the safer error.
-      if (this.#flushes > 0 && !this.#unflushed) await this.#journal.committed();
-    } finally {
-      await this.#journal.close();
-      await this.#handle.close();
-      await this.#lock.close();
-    }
+    await this.#journal.close();
+    await this.#handle.close();
+    await this.#lock.close();
   }
 
   /** Writes lines from `from` on, as many as fit into the file by `file.rotate.bytes`; where it stopped. */
@@ -248,8 +238,8 @@ export class OutputFile {
     const next = await openToAppend(this.#path);
     await this.#handle.close();
     this.#handle = next;
-    this.#state = await firstState(this.#path, next, this.#context.now(), this.#state.rotation);
-    await this.#journal.intend(this.#state.rotation, this.#state.length);
+    this.#state = await firstState(this.#path, next, this.#context.now(), this.#state.rotation + 1);
+    await this.#journal.rebase(this.#state);
     this.#unflushed = true;
   }
 }
@@ -268,6 +258,15 @@ interface Parts {
 
 async function writeBytes(handle: FileHandle, bytes: Buffer, offset: number, length: number): Promise<number> {
   return (await handle.write(bytes, offset, length)).bytesWritten;
+}
+
+/**
+ * The state to go back to: the committed one; what was noted where this life of the connector died before its first commit, or after it
+ * had taken a changed file as it is (which counts as a rotation).
+ */
+function lastKnown(committed: JsonValue | undefined, note: Note | undefined): FileState | undefined {
+  if (!isFileState(committed)) return note?.base;
+  return note !== undefined && note.base.rotation > committed.rotation ? note.base : committed;
 }
 
 /** With `file.changed=append` a changed file is taken as it is. */

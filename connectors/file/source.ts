@@ -15,34 +15,34 @@ const config = Type.Object({
     Type.String({
       minLength: 1,
       description: 'Source filename, or a glob of several. If not specified, the standard input will be used',
-      importance: 'HIGH',
+      importance: 'high',
     }),
   ),
-  topic: Type.String({ minLength: 1, description: 'The topic to publish data to', importance: 'HIGH' }),
+  topic: Type.String({ minLength: 1, description: 'The topic to publish data to', importance: 'high' }),
   'batch.size': Type.Integer({
     default: 2000,
     minimum: 1,
     description: 'The maximum number of records the source task can read from the file each time it is polled',
-    importance: 'LOW',
+    importance: 'low',
   }),
   'poll.interval.ms': Type.Integer({
     default: 200,
     minimum: 10,
     maximum: 60_000,
     description: 'How often to look for new lines, rotation and truncation where the system does not tell of changes',
-    importance: 'LOW',
+    importance: 'low',
   }),
   'line.max.bytes': Type.Integer({
     default: 4 * 1024 * 1024 - 64 * 1024,
     minimum: 1,
     maximum: 1024 * 1024 * 1024,
     description: 'The longest line taken, in bytes without its newline. The default fits into a message of 4 MiB',
-    importance: 'LOW',
+    importance: 'low',
   }),
   'line.too.long': Type.Union([Type.Literal('fail'), Type.Literal('skip')], {
     default: 'fail',
     description: 'What to do with a longer line: fail the task, or leave the line out with a warning',
-    importance: 'LOW',
+    importance: 'low',
   }),
 });
 
@@ -53,7 +53,7 @@ export const FileStreamSource = defineSource({
   name: 'FileStreamSource',
   version: '0.1.0',
   description: 'Lines of files, or of the standard input, as records',
-  aliases: ['org.apache.kafka.connect.file.FileStreamSourceConnector', 'FileStreamSourceConnector'],
+  aliases: ['org.apache.kafka.connect.file.FileStreamSourceConnector'],
   config,
   deterministic: true,
 

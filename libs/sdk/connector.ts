@@ -39,6 +39,11 @@ export interface SourceTaskContext extends TaskContext {
 }
 
 export interface SinkTaskContext extends TaskContext {
+  /**
+   * When the connector was created or its offsets were last reset, in ms since the epoch. Whatever a sink left in the outside system
+   * under another start time belongs to an earlier life, whose states and positions are gone.
+   */
+  readonly startTimeMs: number;
   /** Hands a record that this sink cannot take to the error policy (dead-letter topic or skip); resolves when it is durable there. */
   report(record: SinkRecord, error: ConnectError): Promise<void>;
   /** Asks for a flush and commit soon. */

@@ -9,12 +9,21 @@ import { type LogLine, taskContext } from './context.ts';
 /** What survives a run: how many records are committed, and the states that `flush` returned with them. */
 export class CommittedSink {
   position = 0;
+  /** Another one is another life of the connector: its offsets were reset. */
+  startTimeMs = 1;
   #states = new Map<string, string>();
 
   /** Stored together, as one transaction does. */
   set(position: number, states: SinkState): void {
     this.position = position;
     for (const [name, state] of Object.entries(states)) this.#states.set(name, JSON.stringify(state));
+  }
+
+  /** As a user's reset of the offsets does. */
+  reset(): void {
+    this.position = 0;
+    this.startTimeMs += 1;
+    this.#states = new Map();
   }
 
   states(): SinkState {
@@ -65,7 +74,8 @@ export class SinkRun {
     const abort = new AbortController();
     const logs: LogLine[] = [];
     const context = taskContext(texts['name'] ?? 'connector', task, abort.signal, logs);
-    const run = new SinkRun((hooks) => definition.task(config, { ...context, ...hooks }), abort, committed, logs);
+    const { startTimeMs } = committed;
+    const run = new SinkRun((hooks) => definition.task(config, { ...context, startTimeMs, ...hooks }), abort, committed, logs);
     try {
       await run.#task.start?.();
       await run.#task.open?.([testQueue], committed.states());
