@@ -68,7 +68,7 @@ export class SimulatedStore {
 
   /** Forgets the history before `revision`, by default all of it. */
   compact(revision: bigint = this.#state.revision + 1n): void {
-    compact(this.#state, revision);
+    compact(this.#state, revision > this.#state.revision ? this.#state.revision + 1n : revision);
   }
 
   /** Lets a lease expire now. */
