@@ -6,7 +6,7 @@ import { systemClock } from '@rocketmq-connect/configuration/system-clock';
 import type { Endpoints, Implementation, Rpc, RpcServer } from '@rocketmq-connect/mesh';
 import { GrpcRpc } from '@rocketmq-connect/mesh/grpc';
 import type { MetadataStore } from '@rocketmq-connect/metadata-store';
-import { EmbeddedStore } from '@rocketmq-connect/metadata-store/embedded/store';
+import { EmbeddedStore } from '@rocketmq-connect/metadata-store/embedded';
 import { type Clock, ConfigError, type Random } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import { createLogger } from '@rocketmq-connect/telemetry/pino';
