@@ -1,4 +1,7 @@
+import { unitId } from '@rocketmq-connect/cluster';
 import type { TaskCounters } from '@rocketmq-connect/pipeline/host-protocol';
+import type { ConnectorType, UnitState } from '@rocketmq-connect/proto/common';
+import type { TaskStats } from '@rocketmq-connect/proto/runner';
 
 /**
  * A task's counters over all its incarnations on this runner: they only grow, and invariant 9 (polled = acknowledged + deduplicated +
@@ -28,8 +31,14 @@ export class TaskLedger {
     this.#current = zero();
   }
 
+  stats(connector: string, task: number, type: ConnectorType, state: UnitState): TaskStats {
+    const { lag, ...totals } = this.totals();
+    const counters = Object.fromEntries(Object.entries(totals).map(([name, count]) => [name, BigInt(count)]));
+    return { id: { connector, task }, type, state, lag: BigInt(Math.round(lag)), ...(counters as Record<keyof typeof totals, bigint>) };
+  }
+
   totals(): TaskCounters & { readonly commits: number } {
-    const { ...sum } = this.#settled;
+    const sum = { ...this.#settled };
     for (const name of ['acknowledged', 'deduplicated', 'filtered', 'deadLettered', 'skipped', 'bytes', 'retries'] as const) {
       sum[name] += this.#current[name];
     }
@@ -53,4 +62,16 @@ function zero(): TaskCounters {
     retries: 0,
     lag: -1,
   };
+}
+
+/** The ledgers of every task that this runner has had, as long as it lives. */
+export class TaskLedgers {
+  readonly #ledgers = new Map<string, TaskLedger>();
+
+  of(connector: string, task: number): TaskLedger {
+    const id = unitId({ connector, task });
+    const ledger = this.#ledgers.get(id) ?? new TaskLedger();
+    this.#ledgers.set(id, ledger);
+    return ledger;
+  }
 }
