@@ -1,5 +1,5 @@
 import { ErrorDetail } from '@rocketmq-connect/proto/common';
-import type { Clock } from '@rocketmq-connect/sdk';
+import { type Clock, ConnectError } from '@rocketmq-connect/sdk';
 import { fromErrorDetail, toErrorDetail, unavailable } from './error-detail.ts';
 import type { AnyMethod, CallContext, CallOptions, Implementation } from './index.ts';
 import { type Fault, type Packet, type Transit, Wire } from './simulated-wire.ts';
@@ -194,7 +194,7 @@ export class SimulatedCall {
   #handler(): HandlerFunction {
     const handler = this.#lookup(this.path);
     if (handler === undefined) throw unavailable('UNAVAILABLE', `the server at ${this.endpoint} is gone`);
-    if (handler === 'unknown') throw unavailable('UNIMPLEMENTED', `${this.path} is not served at ${this.endpoint}`);
+    if (handler === 'unknown') throw new ConnectError('fatal', `${this.path} is not served at ${this.endpoint}`, { code: 'UNIMPLEMENTED' });
     return handler;
   }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type CommitRequest, type CommitResponse, CommitServiceDefinition, type ReadResponse } from '@rocketmq-connect/proto/commit';
 import { type ConnectError, sleep } from '@rocketmq-connect/sdk';
-import { settle, VirtualClock } from '../../test/support/virtual-clock.ts';
+import { VirtualClock } from '../../test/support/virtual-clock.ts';
 import { type Handlers, implement } from './index.ts';
 import { type Fault, SimulatedNetwork, SimulatedRpc } from './simulated.ts';
 
@@ -71,7 +71,7 @@ describe('the simulated network', () => {
   it('breaks calls at a cut and refuses new ones until healed', async () => {
     const mesh = await commitMesh();
     const waiting = outcome(mesh.client.read({ connector: 'hang', task: 0 }));
-    await settle();
+    await mesh.clock.settle();
     mesh.network.partition('runner', 'config');
     assert.equal((await waiting.error()).kind, 'unavailable');
     await assert.rejects(mesh.client.read({ connector: 'b', task: 0 }), { kind: 'unavailable', code: 'UNAVAILABLE' });
@@ -89,7 +89,7 @@ describe('the simulated network', () => {
     assert.equal((await read.error()).code, 'DEADLINE_EXCEEDED');
     assert.deepEqual(mesh.reads, []);
     mesh.network.heal();
-    await settle();
+    await mesh.clock.settle();
     assert.deepEqual(mesh.reads, ['late']);
   });
 
@@ -97,7 +97,7 @@ describe('the simulated network', () => {
     const mesh = await commitMesh();
     const stream = mesh.client.commit(never());
     const first = outcome(stream[Symbol.asyncIterator]().next());
-    await settle();
+    await mesh.clock.settle();
     mesh.network.partition('runner', 'config', 'silent');
     await mesh.clock.advance(24_999);
     assert.equal(first.settled(), false);
@@ -109,7 +109,7 @@ describe('the simulated network', () => {
   it('breaks the calls of a crashed node and frees its address', async () => {
     const mesh = await commitMesh();
     const waiting = outcome(mesh.client.read({ connector: 'hang', task: 0 }));
-    await settle();
+    await mesh.clock.settle();
     mesh.network.crash('config');
     assert.equal((await waiting.error()).kind, 'unavailable');
     await mesh.serve('config-2');

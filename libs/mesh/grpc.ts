@@ -1,0 +1,37 @@
+import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
+import { GrpcChannels } from './grpc-client.ts';
+import { serveGrpc } from './grpc-server.ts';
+import type { Client, Endpoints, Implementation, Rpc, RpcServer, ServiceDefinition } from './index.ts';
+
+/** `Rpc` over gRPC (grpc-js), with health and reflection on every server. */
+export class GrpcRpc implements Rpc {
+  readonly #channels = new GrpcChannels();
+  readonly #servers = new Set<RpcServer>();
+
+  constructor() {
+    // What it would print beside our logs comes as an error of the call or of `serve` anyway.
+    if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE);
+  }
+
+  async serve(address: string, implementations: readonly Implementation[]): Promise<RpcServer> {
+    const server = await serveGrpc(address, implementations);
+    this.#servers.add(server);
+    return {
+      address: server.address,
+      stop: async (graceMs) => {
+        this.#servers.delete(server);
+        await server.stop(graceMs);
+      },
+    };
+  }
+
+  client<S extends ServiceDefinition>(definition: S, endpoints: Endpoints): Client<S> {
+    return this.#channels.client(definition, endpoints);
+  }
+
+  async close(): Promise<void> {
+    this.#channels.close();
+    await Promise.all([...this.#servers].map((server) => server.stop(0)));
+    this.#servers.clear();
+  }
+}
