@@ -19,17 +19,21 @@ type Config = Readonly<Record<string, string>>;
  * values (see `hideSecrets`).
  */
 export function connectorConfig<C extends TObject>(
-  definition: Pick<AnyConnector, 'validate'> & { readonly config: C },
+  definition: { readonly config: C } & Rules<Static<C>>,
   resolved: Readonly<Record<string, string>>,
 ): Static<C> {
   const { values, problems } = tryConvertConfig(definition.config, resolved);
-  const all = problems.length > 0 ? problems : ruleProblems(definition, values);
+  const all = problems.length > 0 ? problems : ruleProblems(definition, values as Static<C>);
   if (all.length > 0) throw configError(all);
   return values as Static<C>;
 }
 
+interface Rules<T> {
+  readonly validate?: ((config: T) => readonly FieldProblem[]) | undefined;
+}
+
 /** What the plugin's own rules say about converted values; a rule that throws is a problem of its own. */
-export function ruleProblems(definition: Pick<AnyConnector, 'validate'>, values: unknown): readonly FieldProblem[] {
+function ruleProblems<T>(definition: Rules<T>, values: T): readonly FieldProblem[] {
   try {
     return definition.validate?.(values) ?? [];
   } catch (error) {

@@ -1,3 +1,5 @@
+import { type FieldSchema, isConvertible } from '../config/values.ts';
+
 /** Whether an export was meant as a plugin: anything else that a module exports is its own business. */
 export function looksLikeDefinition(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null) return false;
@@ -18,6 +20,9 @@ export function checkDefinition(value: Record<string, unknown>): string | undefi
     return '"aliases" must be a list of texts';
   }
   if (!isObjectSchema(config)) return '"config" must be a schema made with Type.Object({ ... })';
+  const odd = Object.entries(config.properties).find(([, field]) => !isConvertible(field));
+  if (odd !== undefined)
+    return `"config" has the key "${odd[0]}", of a type that a configuration cannot have: use texts, numbers, booleans, choices and lists of them`;
   const isConnector = kind === 'source' || kind === 'sink';
   if (isConnector && typeof task !== 'function') return '"task" must be a function that creates a task';
   if (!isConnector && typeof create !== 'function') return '"create" must be a function that creates the stage from its configuration';
@@ -27,7 +32,7 @@ export function checkDefinition(value: Record<string, unknown>): string | undefi
   return undefined;
 }
 
-function isObjectSchema(schema: unknown): boolean {
+function isObjectSchema(schema: unknown): schema is { readonly properties: Readonly<Record<string, FieldSchema>> } {
   if (typeof schema !== 'object' || schema === null) return false;
   const { type, properties } = schema as Record<string, unknown>;
   return type === 'object' && typeof properties === 'object' && properties !== null;

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { ConfigError } from '@rocketmq-connect/sdk';
+import { pipelineSettings } from './settings.ts';
+
+describe('pipelineSettings', () => {
+  it('has defaults for all that is not configured', () => {
+    assert.deepEqual(pipelineSettings({}), {
+      maxTasks: 1,
+      errors: {
+        tolerance: 'none',
+        retryTimeoutMs: 0,
+        retryDelayMaxMs: 60_000,
+        logEnable: false,
+        logIncludeMessages: false,
+        deadLetterTopic: '',
+        deadLetterHeaders: false,
+      },
+      batch: { maxBytes: 524_288, maxCount: 4096, lingerMs: 0 },
+      bytesInFlightMax: 8_388_608,
+      sendOrdering: 'partition',
+      exactlyOnce: 'auto',
+      topicCreation: { enable: true, queues: 4 },
+      autoOffsetReset: 'earliest',
+      positionOutOfRange: 'fail',
+      topics: [],
+      topicsRegex: '',
+      topicDiscoveryIntervalMs: 1000,
+      putMaxRecords: 2000,
+    });
+  });
+
+  it('reads what is configured, and leaves the plugin its own keys', () => {
+    const settings = pipelineSettings({
+      file: 'x',
+      'tasks.max': '3',
+      topics: 'a, b, a',
+      'errors.tolerance': 'all',
+      'errors.retry.timeout': '-1',
+      'errors.deadletterqueue.topic.name': 'dead',
+      'errors.deadletterqueue.context.headers.enable': 'true',
+      'batch.linger.ms': '5',
+      'send.ordering': 'none',
+      'consumer.auto.offset.reset': 'latest',
+    });
+    assert.equal(settings.maxTasks, 3);
+    assert.deepEqual(settings.topics, ['a', 'b']);
+    assert.equal(settings.errors.tolerance, 'all');
+    assert.equal(settings.errors.retryTimeoutMs, -1);
+    assert.equal(settings.errors.deadLetterTopic, 'dead');
+    assert.equal(settings.errors.deadLetterHeaders, true);
+    assert.equal(settings.batch.lingerMs, 5);
+    assert.equal(settings.sendOrdering, 'none');
+    assert.equal(settings.autoOffsetReset, 'latest');
+  });
+
+  it('names every wrong key', () => {
+    assert.throws(
+      () => pipelineSettings({ 'tasks.max': '0', 'errors.tolerance': 'some', 'batch.max.bytes': '5000000' }),
+      (error: unknown) => {
+        assert(error instanceof ConfigError);
+        assert.deepEqual(error.fields, [
+          { field: 'tasks.max', message: 'Invalid value 0 for configuration tasks.max: Value must be at least 1' },
+          { field: 'errors.tolerance', message: 'Invalid value some for configuration errors.tolerance: String must be one of: none, all' },
+          {
+            field: 'batch.max.bytes',
+            message: 'Invalid value 5000000 for configuration batch.max.bytes: Value must be no more than 4194304',
+          },
+        ]);
+        return true;
+      },
+    );
+  });
+});
