@@ -18,12 +18,12 @@ export function pluginHandlers(context: ConfigContext): Handlers<PluginServiceDe
     },
     validate: async ({ plugin, config }) => {
       requireRunner(context, 'the configuration cannot be validated: plugin code is loaded on runners only');
-      const { name, errorCount, groups, values, secretKeys } = await context.pluginHost.validate(
+      const { name, errorCount, groups, values, secretKeys, warnings } = await context.pluginHost.validate(
         { plugin, config },
         { deadlineMs: validateDeadlineMs },
       );
-      const warnings = literalSecrets(config, secretKeys).map((key) => `${key} holds a secret that is written out`);
-      return { name, errorCount, groups, values, warnings };
+      const literal = literalSecrets(config, secretKeys).map((key) => `${key} holds a secret that is written out`);
+      return { name, errorCount, groups, values, warnings: [...warnings, ...literal] };
     },
   };
 }

@@ -42,7 +42,7 @@ export async function validateConfig(context: ConfigContext, config: Config, kep
     plugin: await canonicalPlugin(context, plugin),
     pluginVersion: result.version,
     secretKeys,
-    warnings: literal.map((key) => `${key} holds a secret that is written out; ${REFER}`),
+    warnings: [...result.warnings, ...literal.map((key) => `${key} holds a secret that is written out; ${REFER}`)],
   };
 }
 
