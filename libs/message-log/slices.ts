@@ -1,4 +1,4 @@
-import type { FetchedMessages } from '../index.ts';
+import type { FetchedMessages } from './index.ts';
 
 /** All but the first `count` messages; zero copy. */
 export function skipMessages(whole: FetchedMessages, count: number): FetchedMessages {

@@ -1,10 +1,10 @@
 import type { FetchedMessages, QueueAddress } from '../index.ts';
 import { PositionLostError } from '../position-lost.ts';
+import { skipMessages, takeMessages } from '../slices.ts';
 import type { ControlMemory } from './control.ts';
 import { FRAME_HEADER_BYTES, frameIsIntact, readFrameHeader } from './frame.ts';
 import { locate, resumeAfter } from './locate.ts';
 import { MAX_FRAME_BYTES, SegmentFile } from './segments.ts';
-import { skipMessages, takeMessages } from './slices.ts';
 
 /** How much is read at once. What a consumer holds of it keeps all of it, so it is no larger than needed for few system calls. */
 const READ_BYTES = 512 * 1024;
