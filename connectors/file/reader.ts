@@ -1,8 +1,7 @@
-import { type BigIntStats, createReadStream } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { createGunzip } from 'node:zlib';
-import { FatalError } from '@rocketmq-connect/sdk';
 import { errorCode } from './fault.ts';
+import { GzipReader } from './gzip-reader.ts';
 import { headBytesMax } from './head.ts';
 
 /** An opened file, read from a position on. Positions of a `.gz` count its uncompressed bytes. */
@@ -97,107 +96,6 @@ class PlainReader implements ByteReader {
 
   close(): Promise<void> {
     return this.#handle.close();
-  }
-}
-
-/** Decompresses from the beginning up to where it is asked to read, and again whenever the file has changed since. */
-class GzipReader implements ByteReader {
-  readonly file: BigIntStats;
-  readonly sizeSeen = 0;
-  readonly #path: string;
-  readonly #handle: FileHandle;
-  #chunks: AsyncIterator<Buffer> | undefined;
-  #end: (() => void) | undefined;
-  #chunk: Buffer = Buffer.alloc(0);
-  /** Of the chunk's first byte. */
-  #position = 0;
-  #compressedSize = -1;
-  #complete = false;
-  #atEnd = false;
-
-  constructor(path: string, handle: FileHandle, file: BigIntStats) {
-    this.#path = path;
-    this.#handle = handle;
-    this.file = file;
-  }
-
-  get complete(): boolean {
-    return this.#complete;
-  }
-
-  async ahead(): Promise<number> {
-    const size = (await this.#handle.stat()).size;
-    if (size < this.#compressedSize) return -1;
-    if (this.#atEnd && size === this.#compressedSize) return 0;
-    // Decompressed pieces have about this size; the buffer need not be larger.
-    return 64 * 1024;
-  }
-
-  async read(buffer: Buffer, offset: number, length: number, position: number): Promise<number> {
-    const size = (await this.#handle.stat()).size;
-    if (this.#chunks === undefined || (this.#atEnd && size !== this.#compressedSize)) this.#begin(size);
-    for (;;) {
-      const from = position - this.#position;
-      if (from < this.#chunk.length) {
-        const count = this.#chunk.copy(buffer, offset, from, Math.min(this.#chunk.length, from + length));
-        return count;
-      }
-      if (this.#atEnd || !(await this.#nextChunk())) return 0;
-    }
-  }
-
-  async head(): Promise<undefined> {
-    return undefined;
-  }
-
-  async close(): Promise<void> {
-    this.#end?.();
-    await this.#handle.close();
-  }
-
-  #begin(size: number): void {
-    this.#end?.();
-    const file = createReadStream('', { fd: this.#handle, start: 0, autoClose: false });
-    const gunzip = createGunzip();
-    file.on('error', (error) => gunzip.destroy(error));
-    file.pipe(gunzip);
-    this.#chunks = gunzip[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
-    this.#end = () => {
-      file.destroy();
-      gunzip.destroy();
-    };
-    this.#chunk = Buffer.alloc(0);
-    this.#position = 0;
-    this.#compressedSize = size;
-    this.#atEnd = false;
-    this.#complete = false;
-  }
-
-  async #nextChunk(): Promise<boolean> {
-    try {
-      const next = await this.#chunks?.next();
-      if (next !== undefined && next.done !== true) {
-        this.#position += this.#chunk.length;
-        this.#chunk = next.value;
-        return true;
-      }
-      this.#complete = true;
-    } catch (error) {
-      // It ends in the middle: still being written, perhaps.
-      if (errorCode(error) !== 'Z_BUF_ERROR') {
-        if (!errorCode(error).startsWith('Z_')) throw error;
-        throw new FatalError(`${this.#path} is no gzip file, or damaged after ${this.#position} uncompressed bytes`, {
-          code: 'FILE_DAMAGED',
-          field: 'file',
-          remedy: 'Repair or replace it (gzip -t tells more); a file that is not compressed must not end in .gz.',
-          cause: error,
-        });
-      }
-    }
-    this.#position += this.#chunk.length;
-    this.#chunk = Buffer.alloc(0);
-    this.#atEnd = true;
-    return false;
   }
 }
 

@@ -18,6 +18,8 @@ export class FileSourceTask implements SourceTask {
   readonly #changes = new FileChanges();
   #inputs: { readonly input: LineInput; lookAtMs: number }[] = [];
   #next = 0;
+  #polling: Promise<SourceBatch | null> | undefined;
+  #stopped = false;
 
   constructor(config: FileSourceConfig, context: SourceTaskContext, paths: readonly string[]) {
     this.#config = config;
@@ -29,16 +31,9 @@ export class FileSourceTask implements SourceTask {
     for (const path of this.#paths) this.#inputs.push({ input: await this.#input(path), lookAtMs: 0 });
   }
 
-  async poll(signal: AbortSignal): Promise<SourceBatch | null> {
-    const untilMs = performance.now() + pollMs;
-    for (;;) {
-      const records: SourceRecord[] = [];
-      await this.#collect(records);
-      if (records.length > 0) return { records };
-      const nowMs = performance.now();
-      if (signal.aborted || nowMs >= untilMs) return null;
-      await this.#changes.wait(Math.min(this.#config['poll.interval.ms'], untilMs - nowMs), signal);
-    }
+  poll(signal: AbortSignal): Promise<SourceBatch | null> {
+    this.#polling = this.#poll(signal);
+    return this.#polling;
   }
 
   lag(): number {
@@ -48,10 +43,26 @@ export class FileSourceTask implements SourceTask {
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true;
     this.#changes.close();
+    // A poll that is under way may be opening a file.
+    await this.#polling?.catch(() => undefined);
     const inputs = this.#inputs;
     this.#inputs = [];
     for (const { input } of inputs) await input.close();
+  }
+
+  async #poll(signal: AbortSignal): Promise<SourceBatch | null> {
+    const untilMs = performance.now() + pollMs;
+    while (!this.#stopped) {
+      const records: SourceRecord[] = [];
+      await this.#collect(records);
+      if (records.length > 0) return { records };
+      const nowMs = performance.now();
+      if (signal.aborted || nowMs >= untilMs) return null;
+      await this.#changes.wait(Math.min(this.#config['poll.interval.ms'], untilMs - nowMs), signal);
+    }
+    return null;
   }
 
   /** Asks the files in turn, beginning after the one asked last: a busy one does not starve the others, an idle one costs nothing. */

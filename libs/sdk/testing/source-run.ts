@@ -34,6 +34,7 @@ export class SourceRun {
   readonly #committed: CommittedOffsets;
   readonly #tasks: readonly SourceTask[];
   readonly #abort: AbortController;
+  readonly #polls = new Map<SourceTask, Promise<Answer>>();
   /** Polled and not committed, in the order of polls. */
   #pending: { readonly task: SourceTask; readonly batch: SourceBatch }[] = [];
 
@@ -80,17 +81,26 @@ export class SourceRun {
     return this.#abort.signal;
   }
 
-  /** Polls each task once; what came. */
+  /** Polls all tasks that are not being polled already; what came of the first one to answer. */
   async poll(): Promise<readonly SourceRecord[]> {
-    const came: SourceRecord[] = [];
     for (const task of this.#tasks) {
-      const batch = await task.poll(this.#abort.signal);
-      if (batch === null) continue;
-      this.#pending.push({ task, batch });
-      came.push(...batch.records);
+      if (this.#polls.has(task)) continue;
+      this.#polls.set(
+        task,
+        Promise.resolve(task.poll(this.#abort.signal)).then(
+          (batch) => ({ task, batch }),
+          (error: unknown) => ({ task, error }),
+        ),
+      );
     }
-    this.records.push(...came);
-    return came;
+    const answer = await Promise.race(this.#polls.values());
+    this.#polls.delete(answer.task);
+    if ('error' in answer) throw answer.error;
+    const { task, batch } = answer;
+    if (batch === null) return [];
+    this.#pending.push({ task, batch });
+    this.records.push(...batch.records);
+    return batch.records;
   }
 
   /** Polls until `done` says so of all records. */
@@ -102,14 +112,33 @@ export class SourceRun {
     }
   }
 
-  /** Commits the first `batches` of what was polled and not committed; all by default. */
-  async commit(batches = this.#pending.length): Promise<void> {
+  /** What comes within `ms`. Ends the run as `kill` does, since a poll that waits can be ended in no other way. */
+  async last(ms: number): Promise<readonly SourceRecord[]> {
+    const before = this.records.length;
+    const end = performance.now() + ms;
+    const timer = setTimeout(() => this.#abort.abort(new Error('stopped')), ms);
+    try {
+      while (performance.now() < end) await this.poll().catch(this.#unlessAborted);
+    } finally {
+      clearTimeout(timer);
+      await this.kill();
+    }
+    return this.records.slice(before);
+  }
+
+  #unlessAborted = (error: unknown): void => {
+    if (!this.#abort.signal.aborted) throw error;
+  };
+
+  /** Commits the first `batches` of what was polled and not committed; all by default. Gives their records. */
+  async commit(batches = this.#pending.length): Promise<readonly SourceRecord[]> {
     const done = this.#pending.splice(0, batches);
     for (const { batch } of done) for (const { partition, offset } of batch.records) this.#committed.set(partition, offset);
     for (const task of this.#tasks) {
       const last = done.findLast((entry) => entry.task === task && entry.batch.checkpoint !== undefined);
       if (last !== undefined) await task.committed?.(last.batch.checkpoint);
     }
+    return done.flatMap(({ batch }) => batch.records);
   }
 
   /** How many batches were polled and not committed. */
@@ -121,6 +150,7 @@ export class SourceRun {
   async kill(): Promise<void> {
     this.#pending = [];
     this.#abort.abort(new Error('stopped'));
+    await within(10_000, 'poll after the abort', Promise.all(this.#polls.values()));
     for (const task of this.#tasks) await within(10_000, 'stop', task.stop?.());
   }
 
@@ -130,6 +160,8 @@ export class SourceRun {
     await this.kill();
   }
 }
+
+type Answer = { readonly task: SourceTask; readonly batch: SourceBatch | null } | { readonly task: SourceTask; readonly error: unknown };
 
 function textOf(partition: SourcePartition): string {
   return JSON.stringify(Object.entries(partition).sort(([a], [b]) => (a < b ? -1 : 1)));
