@@ -1,5 +1,6 @@
 export * from './codec.ts';
+export * from './election.ts';
 export * from './keys.ts';
-export * from './lease-state.ts';
 export * from './prefix-cache.ts';
+export * from './registration.ts';
 export * from './session.ts';

@@ -1,5 +1,5 @@
 import type { Lease, MetadataStore } from '@rocketmq-connect/metadata-store';
-import type { Clock } from '@rocketmq-connect/sdk';
+import { type Clock, ConnectError } from '@rocketmq-connect/sdk';
 import { type LeaseEvent, type LeaseState, nextLeaseState, openedLease, wakeAtMs } from './lease-state.ts';
 
 export interface LeaseKeeperOptions {
@@ -50,10 +50,13 @@ export class LeaseKeeper {
     this.#dispatch({ type: 'lost', reason });
   }
 
-  /** No more keep-alives, and no calls back. The lease itself is the caller's to revoke. */
-  stop(): void {
+  /** No more keep-alives and no calls back; revokes the lease. If the store cannot be reached the lease expires by itself. */
+  async release(): Promise<void> {
     this.#stopped = true;
     this.#cancelTimer();
+    await this.lease.revoke().catch((error: unknown) => {
+      if (!(error instanceof ConnectError)) throw error;
+    });
   }
 
   #dispatch(event: LeaseEvent): void {

@@ -43,6 +43,7 @@ export const SESSION_KILL_TIME_MS = 1_000;
 export const SESSION_TTL_MIN_MS = 3_000;
 
 const RETRY_MS = 200;
+const RETRY_MS_MAX = 2_000;
 
 /**
  * Opens a runner's session: a lease, and `runners/{id}` put under it (invariants 1 and 6). Goes on trying while the store cannot be
@@ -58,21 +59,24 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   }
   const key = keys.runner(runner.id);
   let takenSinceMs: number | undefined;
+  let retryMs = RETRY_MS;
   for (;;) {
     signal?.throwIfAborted();
     try {
       const { kv } = await store.get(key);
       const session = kv === null ? await Session.register(options, key) : kv;
       if (session instanceof Session) return session;
-      takenSinceMs ??= clock.monotonic();
       const taken = idTaken(runner.id, session);
+      if (takenSinceMs === undefined) options.onTrouble?.(taken);
+      takenSinceMs ??= clock.monotonic();
       if (clock.monotonic() - takenSinceMs >= ttlMs + 2_000) throw taken;
-      options.onTrouble?.(taken);
+      retryMs = RETRY_MS;
     } catch (error) {
       if (!(error instanceof ConnectError) || error.kind !== 'unavailable') throw error;
       options.onTrouble?.(error);
+      retryMs = Math.min(retryMs * 2, RETRY_MS_MAX);
     }
-    await sleep(clock, RETRY_MS, signal);
+    await sleep(clock, retryMs, signal);
   }
 }
 
@@ -110,7 +114,7 @@ export class Session {
       });
       const holder = responses[0]?.[0];
       if (!succeeded && holder !== undefined) {
-        await abandon(keeper);
+        await keeper.release();
         return holder;
       }
       if (endedEarly !== undefined || !keeper.live) throw new OutcomeUnknownError(`the session ended while it was opened: ${endedEarly}`);
@@ -120,7 +124,7 @@ export class Session {
       return session;
     } catch (error) {
       // The put may still be on its way. Without its lease it can never land.
-      await abandon(keeper);
+      await keeper.release();
       throw error;
     }
   }
@@ -171,7 +175,7 @@ export class Session {
     if (this.#over) return;
     this.#over = true;
     this.#options.deadline.set(0);
-    await abandon(this.#keeper);
+    await this.#keeper.release();
   }
 
   async #putAgain(): Promise<KeyValue> {
@@ -204,14 +208,6 @@ export class Session {
 
 function registrationAfter({ succeeded, revision, responses }: TxnResult, before: KeyValue): KeyValue | undefined {
   return succeeded ? { ...before, modRevision: revision, version: before.version + 1n } : responses[0]?.[0];
-}
-
-// A lease that cannot be revoked now expires by itself.
-async function abandon(keeper: LeaseKeeper): Promise<void> {
-  keeper.stop();
-  await keeper.lease.revoke().catch((error: unknown) => {
-    if (!(error instanceof ConnectError)) throw error;
-  });
 }
 
 function idTaken(id: string, holder: KeyValue): ConfigError {
