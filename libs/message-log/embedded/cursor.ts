@@ -80,6 +80,7 @@ export class QueueCursor {
   }
 
   #take(chunk: Buffer, maxBytes: number, atLeastOne: boolean, into: FetchedMessages[]): number {
+    if (chunk.length < FRAME_HEADER_BYTES) throw this.#damaged();
     let taken = 0;
     let at = 0;
     while (at + FRAME_HEADER_BYTES <= chunk.length) {

@@ -1,4 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { FatalError } from '@rocketmq-connect/sdk';
 import type { ControlMemory, Tail } from './control.ts';
 import { listSegments, segmentPath } from './segments.ts';
@@ -23,8 +24,8 @@ export async function flushQueue(control: ControlMemory, slot: number, directory
       sync(segmentPath(directory, tail.segment)),
       ...closed.map((segment) => sync(segmentPath(directory, segment), 'ENOENT')),
     ]);
-    // The name of a new file is safe only with its directory.
-    if (flushed <= tail.segment) await syncDirectory(directory);
+    // The name of a new file is safe only with its directory, and that of the queue's first file with the topic's.
+    if (flushed <= tail.segment) await Promise.all([syncDirectory(directory), syncDirectory(dirname(directory))]);
   } catch (error) {
     if (control.topic(slot) !== topic) return tail;
     if (!isTransient(error)) control.markBroken(slot);

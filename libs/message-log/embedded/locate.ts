@@ -1,4 +1,5 @@
 import type { Tail } from './control.ts';
+import type { FrameHeader } from './frame.ts';
 import { HeaderScan, listSegments, SegmentFile } from './segments.ts';
 
 export interface Location {
@@ -18,12 +19,20 @@ export function locate(directory: string, tail: Tail, offset: number): Location 
   }
   const file = SegmentFile.open(directory, segment);
   if (file === undefined) return undefined;
-  for (const { at, header } of frames(file, segmentEnd(file, segment, tail))) {
-    if (header.offset > offset) break;
-    if (offset < header.offset + header.count) return { file, segment, at };
+  const scan = new HeaderScan(file, segmentEnd(file, segment, tail));
+  for (const { at, header } of frames(scan, segment)) {
+    if (!holds(header, offset)) continue;
+    if (scan.intact(at, header)) return { file, segment, at };
+    // Its header may lie about what it holds.
+    for (const later of intactFrames(scan, at + 1)) if (holds(later.header, offset)) return { file, segment, at: later.at };
+    break;
   }
   file.close();
   return undefined;
+}
+
+function holds(header: FrameHeader, offset: number): boolean {
+  return header.offset <= offset && offset < header.offset + header.count;
 }
 
 /** The first position behind `offset` that can be read: of the next intact frame, or the end of the queue. */
@@ -63,7 +72,8 @@ export function offsetAtTime(directory: string, tail: Tail, timestampMs: number)
     const file = SegmentFile.open(directory, segment);
     if (file === undefined) continue;
     try {
-      for (const { header } of frames(file, segmentEnd(file, segment, tail))) if (header.storedAtMs >= timestampMs) return header.offset;
+      const scan = new HeaderScan(file, segmentEnd(file, segment, tail));
+      for (const { header } of frames(scan, segment)) if (header.storedAtMs >= timestampMs) return header.offset;
     } finally {
       file.close();
     }
@@ -71,22 +81,30 @@ export function offsetAtTime(directory: string, tail: Tail, timestampMs: number)
   return tail.nextOffset;
 }
 
-/** The frames of a segment, without a look at their bytes; steps over damage. */
-function* frames(file: SegmentFile, end: number): Generator<{ at: number; header: NonNullable<ReturnType<HeaderScan['header']>> }> {
-  const scan = new HeaderScan(file, end);
-  let expected: number | undefined;
-  for (let at = 0; at < end; ) {
-    let header = scan.header(at);
-    if (header === undefined || (expected !== undefined && header.offset !== expected)) {
-      const found = scan.nextIntact(at + 1, expected ?? 0);
-      if (found === undefined) return;
-      at = found.at;
-      header = found.header;
+interface Frame {
+  readonly at: number;
+  readonly header: FrameHeader;
+}
+
+/** The frames of a segment by their headers alone; where these do not follow from each other, only intact frames from there on. */
+function* frames(scan: HeaderScan, segment: number): Generator<Frame> {
+  let expected = segment;
+  let last = -1;
+  for (let at = 0; at < scan.end; ) {
+    const header = scan.header(at);
+    if (header?.offset !== expected) {
+      yield* intactFrames(scan, last + 1);
+      return;
     }
     yield { at, header };
+    last = at;
     at += header.length;
     expected = header.offset + header.count;
   }
+}
+
+function* intactFrames(scan: HeaderScan, from: number): Generator<Frame> {
+  for (let frame = scan.nextIntact(from, 0); frame !== undefined; frame = scan.nextIntact(frame.at + frame.header.length, 0)) yield frame;
 }
 
 function publishedSegments(directory: string, tail: Tail): number[] {

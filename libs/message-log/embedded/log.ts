@@ -186,7 +186,7 @@ export class EmbeddedLog {
 
   /** Gives slots to the queues of a topic that have none yet. */
   async #place(topic: RegisteredTopic, checkpoint: Checkpoint): Promise<TopicPlace> {
-    await this.#registry.makeDirectories(topic);
+    await this.#registry.makeDirectory(topic);
     const queues = [...(this.#places.get(topic.name)?.queues ?? [])];
     for (let queue = queues.length; queue < topic.queues; queue++) {
       const directory = this.#registry.queueDirectory(topic, queue);

@@ -101,15 +101,13 @@ export class Registry {
     return join(this.#topicDirectory(topic), String(queue));
   }
 
-  /** Makes the directories of a topic's queues, where they are not there yet. */
-  async makeDirectories(topic: RegisteredTopic): Promise<void> {
-    const parent = this.#topicDirectory(topic);
+  /** Makes a topic's directory, if it is not there yet; those of the queues come with their first message. */
+  async makeDirectory(topic: RegisteredTopic): Promise<void> {
+    const path = this.#topicDirectory(topic);
     try {
-      for (let queue = 0; queue < topic.queues; queue++) mkdirSync(this.queueDirectory(topic, queue), { recursive: true });
-      await syncDirectory(parent);
-      await syncDirectory(dirname(parent));
+      if (mkdirSync(path, { recursive: true }) !== undefined) await syncDirectory(dirname(path));
     } catch (error) {
-      throw storageError(error, 'making directories in', parent);
+      throw storageError(error, 'making the directory', path);
     }
   }
 

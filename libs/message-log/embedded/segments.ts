@@ -79,21 +79,22 @@ export class SegmentFile {
 /** Walks the headers of a segment without a system call per frame. */
 export class HeaderScan {
   readonly #file: SegmentFile;
-  readonly #end: number;
+  /** Where the segment ends, in bytes. */
+  readonly end: number;
   #window: Buffer = Buffer.alloc(0);
   #windowAt = 0;
 
   constructor(file: SegmentFile, end: number) {
     this.#file = file;
-    this.#end = end;
+    this.end = end;
   }
 
   /** The header at `at` whose frame ends within the segment, or undefined. */
   header(at: number): FrameHeader | undefined {
-    if (at + FRAME_HEADER_BYTES > this.#end) return undefined;
+    if (at + FRAME_HEADER_BYTES > this.end) return undefined;
     this.#show(at, FRAME_HEADER_BYTES);
     const header = readFrameHeader(this.#window, at - this.#windowAt, MAX_FRAME_BYTES);
-    return header === undefined || at + header.length > this.#end ? undefined : header;
+    return header === undefined || at + header.length > this.end ? undefined : header;
   }
 
   intact(at: number, header: FrameHeader): boolean {
@@ -104,7 +105,7 @@ export class HeaderScan {
 
   /** The first intact frame that begins at or after `from` and holds messages from `offset` on. */
   nextIntact(from: number, offset: number): { readonly at: number; readonly header: FrameHeader } | undefined {
-    for (let at = from; at + FRAME_HEADER_BYTES <= this.#end; ) {
+    for (let at = from; at + FRAME_HEADER_BYTES <= this.end; ) {
       this.#show(at, FRAME_HEADER_BYTES);
       const found = findMagic(this.#window, at - this.#windowAt);
       if (found === -1) {
@@ -122,7 +123,7 @@ export class HeaderScan {
 
   #show(at: number, length: number): void {
     if (at >= this.#windowAt && at + length <= this.#windowAt + this.#window.length) return;
-    this.#window = this.#file.read(at, Math.min(Math.max(length, SCAN_BYTES), this.#end - at));
+    this.#window = this.#file.read(at, Math.min(Math.max(length, SCAN_BYTES), this.end - at));
     this.#windowAt = at;
   }
 }

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, writevSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, writevSync } from 'node:fs';
 import type { MessageBatch } from '../index.ts';
 import type { ControlMemory, Tail } from './control.ts';
 import { queueBroken } from './disk-flush.ts';
@@ -85,10 +85,22 @@ export class QueueWriter {
     this.close();
     const path = segmentPath(this.#directory, segment);
     try {
-      this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT);
+      this.#fd = openOrCreate(path, this.#directory);
     } catch (error) {
       throw storageError(error, 'opening', path);
     }
     this.#segment = segment;
+  }
+}
+
+function openOrCreate(path: string, directory: string): number {
+  const flags = constants.O_RDWR | constants.O_CREAT;
+  try {
+    return openSync(path, flags);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    // The queue's first segment. The topic's directory is not made here: where it is gone, so is the log.
+    mkdirSync(directory);
+    return openSync(path, flags);
   }
 }
