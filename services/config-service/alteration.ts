@@ -1,3 +1,4 @@
+import { encodeStored } from '@rocketmq-connect/cluster';
 import { absent, type KeyValue, modifiedAt, type Operation, rangeEmpty } from '@rocketmq-connect/metadata-store';
 import { ConnectorType } from '@rocketmq-connect/proto/common';
 import type { AlterOffset } from '@rocketmq-connect/proto/plugin';
@@ -6,7 +7,6 @@ import { type Clock, ConnectError, toPlainError } from '@rocketmq-connect/sdk';
 import { type ConfigContext, requireRunner } from './context.ts';
 import { requireStopped } from './offsets.ts';
 import { changeSpec, notFound, requireSpec } from './specs.ts';
-import { encodeStored } from './stored.ts';
 import { transact } from './transact.ts';
 
 /** A change of a STOPPED connector's offsets. */

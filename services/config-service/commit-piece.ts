@@ -1,10 +1,10 @@
 import type { ClusterKeys } from '@rocketmq-connect/cluster';
+import { decodeStored, encodeStored } from '@rocketmq-connect/cluster';
 import { type Compare, createdAt, type KeyValue, modifiedAt, type Operation } from '@rocketmq-connect/metadata-store';
 import { type CommitRequest, CommitResult } from '@rocketmq-connect/proto/commit';
 import { StoredCommit, StoredOffset, StoredSinkState, StoredStatus } from '@rocketmq-connect/proto/storage';
 import { ConfigError } from '@rocketmq-connect/sdk';
 import { canonicalPartition, queueHash, sourceHash } from './partition.ts';
-import { decodeStored, encodeStored } from './stored.ts';
 
 /** A piece and where it goes: the owner key that must hold its token, and the fence of its task. */
 export interface Piece {
@@ -29,7 +29,7 @@ export function pieceOf(keys: ClusterKeys, request: CommitRequest): Piece {
  * sequence is a late duplicate, and without the owner key nothing is accepted.
  */
 export function decideByFence({ request }: Piece, { owner, last }: Fence): CommitResult | null {
-  const stored = last === undefined ? undefined : decodeStored(StoredCommit, last.value);
+  const stored = last === undefined ? undefined : decodeStored(StoredCommit, last);
   if (stored !== undefined && stored.token === request.token) {
     if (request.sequence === stored.sequence) return CommitResult.OK;
     if (request.sequence < stored.sequence) return CommitResult.STALE;

@@ -1,9 +1,9 @@
+import { decodeStored } from '@rocketmq-connect/cluster';
 import { type CommitRequest, type CommitResponse, CommitResult } from '@rocketmq-connect/proto/commit';
 import { StoredDeleted, StoredSpec } from '@rocketmq-connect/proto/storage';
 import { toPlainError } from '@rocketmq-connect/sdk';
 import { bytesOf, checkPiece, decideByFence, type Fence, type Piece, pieceOf, writesOf } from './commit-piece.ts';
 import type { ConfigContext } from './context.ts';
-import { decodeStored } from './stored.ts';
 import { isOutcomeUnknown } from './transact.ts';
 
 const windowMs = 2;
@@ -160,11 +160,7 @@ export class CommitQueue {
     // The last commit of a deleted connector may come after its spec is gone.
     const deleted = spec === null ? (await store.get(keys.deleted(request.connector))).kv : null;
     const plugin =
-      spec !== null
-        ? decodeStored(StoredSpec, spec.value).plugin
-        : deleted !== null
-          ? decodeStored(StoredDeleted, deleted.value).plugin
-          : '';
+      spec !== null ? decodeStored(StoredSpec, spec).plugin : deleted !== null ? decodeStored(StoredDeleted, deleted).plugin : '';
     if (this.#plugins.size >= 10_000) this.#plugins.clear();
     if (plugin !== '') this.#plugins.set(owner, plugin);
     return plugin;

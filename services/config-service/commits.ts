@@ -1,11 +1,10 @@
-import { lastSegment } from '@rocketmq-connect/cluster';
+import { decodeStored, lastSegment } from '@rocketmq-connect/cluster';
 import type { Handlers } from '@rocketmq-connect/mesh';
 import { Mailbox } from '@rocketmq-connect/mesh/streams';
 import type { CommitRequest, CommitResponse, CommitServiceDefinition, ReadResponse } from '@rocketmq-connect/proto/commit';
 import { StoredCommit, StoredOffset, StoredSinkState } from '@rocketmq-connect/proto/storage';
 import { CommitQueue } from './commit-queue.ts';
 import type { ConfigContext } from './context.ts';
-import { decodeStored } from './stored.ts';
 
 /** Commits of positions, and the read that a new owner starts from. */
 export function commitHandlers(context: ConfigContext): Handlers<CommitServiceDefinition> {
@@ -49,11 +48,11 @@ async function read(context: ConfigContext, connector: string): Promise<ReadResp
     ],
   });
   const [offsets = [], states = [], commits = []] = responses;
-  const sinkStates = states.map(({ value }) => decodeStored(StoredSinkState, value));
+  const sinkStates = states.map((kv) => decodeStored(StoredSinkState, kv));
   return {
     revision,
-    offsets: offsets.map(({ value }) => decodeStored(StoredOffset, value)),
+    offsets: offsets.map((kv) => decodeStored(StoredOffset, kv)),
     sinkStates: Object.fromEntries(sinkStates.map(({ name, stateJson }) => [name, stateJson])),
-    lastCommits: commits.map(({ key, value }) => ({ task: Number(lastSegment(key)), commit: decodeStored(StoredCommit, value) })),
+    lastCommits: commits.map((kv) => ({ task: Number(lastSegment(kv.key)), commit: decodeStored(StoredCommit, kv) })),
   };
 }

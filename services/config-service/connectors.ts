@@ -1,4 +1,4 @@
-import { generationOf } from '@rocketmq-connect/cluster';
+import { decodeStored, encodeStored, generationOf } from '@rocketmq-connect/cluster';
 import type { CallContext, Handlers } from '@rocketmq-connect/mesh';
 import { absent, type KeyValue, modifiedAt, rangeEmpty } from '@rocketmq-connect/metadata-store';
 import { TargetState } from '@rocketmq-connect/proto/common';
@@ -11,7 +11,6 @@ import type { ConfigContext } from './context.ts';
 import { newConnectorName } from './names.ts';
 import { maskSecrets, unmaskSecrets } from './secrets.ts';
 import { type CurrentSpec, changeSpec, historyValue, notFound, requireSpec } from './specs.ts';
-import { decodeStored, encodeStored } from './stored.ts';
 import type { Sweeper } from './sweeper.ts';
 import { transact } from './transact.ts';
 import { type ValidatedConfig, validateConfig } from './validation.ts';
@@ -60,10 +59,7 @@ async function getConnector(context: ConfigContext, name: string): Promise<Conne
   });
   const [spec, taskSet] = responses;
   if (spec?.[0] === undefined) throw notFound(name);
-  return toConnector(
-    decodeStored(StoredSpec, spec[0].value),
-    taskSet?.[0] === undefined ? null : decodeStored(StoredTaskSet, taskSet[0].value),
-  );
+  return toConnector(decodeStored(StoredSpec, spec[0]), taskSet?.[0] === undefined ? null : decodeStored(StoredTaskSet, taskSet[0]));
 }
 
 async function create(context: ConfigContext, sweeper: Sweeper, request: CreateRequest, call: CallContext): Promise<Connector> {
@@ -117,7 +113,7 @@ function alreadyExists(name: string): ConnectError {
 /** Offsets kept from a deleted connector mean something to a plugin of the same class only. */
 async function refuseForeignOffsets(context: ConfigContext, name: string, plugin: string): Promise<void> {
   const { kvs } = await context.store.range(context.keys.offsets(name));
-  const foreign = kvs.map(({ value }) => decodeStored(StoredOffset, value).plugin).find((kept) => kept !== '' && kept !== plugin);
+  const foreign = kvs.map((kv) => decodeStored(StoredOffset, kv).plugin).find((kept) => kept !== '' && kept !== plugin);
   if (foreign === undefined) return;
   throw new ConfigError(`offsets were kept from a connector ${name} of class ${foreign}; ${plugin} cannot go on from them`, {
     code: 'FOREIGN_OFFSETS',
@@ -216,6 +212,6 @@ function changedKeys(before: Config, after: Config): string[] {
 }
 
 function toHistoryEntry(kv: KeyValue) {
-  const { atMs, who, what, changedKeys } = decodeStored(StoredHistory, kv.value);
+  const { atMs, who, what, changedKeys } = decodeStored(StoredHistory, kv);
   return { revision: kv.modRevision, atMs, who, what, changedKeys };
 }

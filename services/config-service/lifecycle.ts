@@ -1,3 +1,4 @@
+import { decodeStored } from '@rocketmq-connect/cluster';
 import type { CallContext, Handlers } from '@rocketmq-connect/mesh';
 import { absent } from '@rocketmq-connect/metadata-store';
 import { TargetState } from '@rocketmq-connect/proto/common';
@@ -8,7 +9,6 @@ import type { ConfigContext } from './context.ts';
 import { isEmpty, markRestarting, type RestartPlan, restartPlan } from './restart-plan.ts';
 import { changeSpec, requireSpec } from './specs.ts';
 import { connectorStatus } from './status.ts';
-import { decodeStored } from './stored.ts';
 
 /** Target states and restarts. */
 export function lifecycleHandlers(
@@ -71,7 +71,7 @@ async function restartTask(context: ConfigContext, name: string, task: number, c
     });
   }
   const { kv } = await context.store.get(context.keys.taskSet(name));
-  const tasks = kv === null ? 0 : decodeStored(StoredTaskSet, kv.value).tasks;
+  const tasks = kv === null ? 0 : decodeStored(StoredTaskSet, kv).tasks;
   if (!Number.isInteger(task) || task < 0 || task >= tasks) {
     throw new ConnectError('notFound', `Unknown task: ${name}-${task}`, { code: 'NOT_FOUND', field: 'task' });
   }

@@ -1,3 +1,4 @@
+import { decodeStored } from '@rocketmq-connect/cluster';
 import type { Handlers } from '@rocketmq-connect/mesh';
 import type { KeyValue } from '@rocketmq-connect/metadata-store';
 import { ConnectorType, TargetState } from '@rocketmq-connect/proto/common';
@@ -10,7 +11,6 @@ import type { ConfigContext } from './context.ts';
 import { type OffsetChange, parseOffsetChanges, toPartitionOffset } from './offset-input.ts';
 import { queueHash } from './partition.ts';
 import { requireSpec } from './specs.ts';
-import { decodeStored } from './stored.ts';
 
 /** Positions as users see and edit them. */
 export function offsetHandlers(context: ConfigContext, watch: AlterWatch): Handlers<OffsetServiceDefinition> {
@@ -51,7 +51,7 @@ export function requireStopped({ name, targetState }: StoredSpec): void {
 async function storedOffsets(context: ConfigContext, spec: StoredSpec): Promise<StoredOffset[]> {
   const { kvs } = await context.store.range(context.keys.offsets(spec.name));
   return kvs
-    .map((kv: KeyValue) => decodeStored(StoredOffset, kv.value))
+    .map((kv: KeyValue) => decodeStored(StoredOffset, kv))
     .filter((offset) => (offset.queue !== undefined) === (spec.type === ConnectorType.SINK));
 }
 

@@ -1,10 +1,10 @@
+import { decodeStored } from '@rocketmq-connect/cluster';
 import type { Handlers } from '@rocketmq-connect/mesh';
 import { ConnectorType } from '@rocketmq-connect/proto/common';
 import { type Plugin, PluginKind, type PluginServiceDefinition } from '@rocketmq-connect/proto/plugin';
 import { StoredRunner } from '@rocketmq-connect/proto/storage';
 import { type ConfigContext, requireRunner } from './context.ts';
 import { literalSecrets } from './secrets.ts';
-import { decodeStored } from './stored.ts';
 
 const validateDeadlineMs = 30_000;
 
@@ -32,8 +32,8 @@ export function pluginHandlers(context: ConfigContext): Handlers<PluginServiceDe
 async function catalogue(context: ConfigContext, allKinds: boolean): Promise<Plugin[]> {
   const { kvs } = await context.store.range(context.keys.runners);
   const plugins = new Map<string, Plugin>();
-  for (const { value } of kvs) {
-    const runner = decodeStored(StoredRunner, value);
+  for (const kv of kvs) {
+    const runner = decodeStored(StoredRunner, kv);
     for (const { name, version, type, aliases } of runner.plugins) {
       if (type === ConnectorType.UNSPECIFIED && !allKinds) continue;
       const id = JSON.stringify([name, version]);

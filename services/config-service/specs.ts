@@ -1,9 +1,8 @@
-import { generationOf } from '@rocketmq-connect/cluster';
+import { decodeStored, encodeStored, generationOf } from '@rocketmq-connect/cluster';
 import { type Compare, type KeyValue, modifiedAt, type Operation } from '@rocketmq-connect/metadata-store';
 import { StoredHistory, StoredSpec } from '@rocketmq-connect/proto/storage';
 import { ConnectError } from '@rocketmq-connect/sdk';
 import type { ConfigContext } from './context.ts';
-import { decodeStored, encodeStored } from './stored.ts';
 import { transact } from './transact.ts';
 
 /** A connector's spec as a linearizable read gave it. */
@@ -34,7 +33,7 @@ export async function readSpec(context: ConfigContext, name: string): Promise<{ 
   });
   const kv = responses[0]?.[0];
   if (kv === undefined) return { current: null, revision };
-  return { current: { kv, spec: decodeStored(StoredSpec, kv.value), revision, history: responses[1] ?? [] }, revision };
+  return { current: { kv, spec: decodeStored(StoredSpec, kv), revision, history: responses[1] ?? [] }, revision };
 }
 
 /** The spec, or `notFound` in Kafka Connect's words. */

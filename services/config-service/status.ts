@@ -1,4 +1,4 @@
-import { lastSegment } from '@rocketmq-connect/cluster';
+import { decodeStored, lastSegment } from '@rocketmq-connect/cluster';
 import type { Handlers } from '@rocketmq-connect/mesh';
 import type { KeyValue } from '@rocketmq-connect/metadata-store';
 import { TargetState, UnitState } from '@rocketmq-connect/proto/common';
@@ -9,7 +9,6 @@ import { toConnector } from './connectors.ts';
 import type { ConfigContext } from './context.ts';
 import { maskSecrets } from './secrets.ts';
 import { notFound } from './specs.ts';
-import { decodeStored } from './stored.ts';
 
 /** What connectors and their units do now. */
 export function statusHandlers(context: ConfigContext): Pick<Handlers<ConnectorServiceDefinition>, 'list' | 'getStatus' | 'listTasks'> {
@@ -44,8 +43,8 @@ export async function connectorStatus(context: ConfigContext, name: string): Pro
   const spec = specs[0];
   if (spec === undefined) throw new ConnectError('notFound', `No status found for connector ${name}`, { code: 'NOT_FOUND', field: 'name' });
   return toStatus({
-    spec: decodeStored(StoredSpec, spec.value),
-    taskSet: taskSets[0] === undefined ? null : decodeStored(StoredTaskSet, taskSets[0].value),
+    spec: decodeStored(StoredSpec, spec),
+    taskSet: taskSets[0] === undefined ? null : decodeStored(StoredTaskSet, taskSets[0]),
     tokens: new Set([...owner, ...owners].map((kv) => kv.createRevision)),
     connector: status[0],
     tasks: new Map(statuses.map((kv) => [Number(lastSegment(kv.key)), kv])),
@@ -78,7 +77,7 @@ function toStatus({ spec, taskSet, tokens, connector, tasks }: Observed): Connec
 function unitStatus(kv: KeyValue | undefined, tokens: ReadonlySet<bigint>): UnitStatus {
   const unassigned = { state: UnitState.UNASSIGNED, runner: '', error: '', sinceMs: 0n, version: '' };
   if (kv === undefined) return unassigned;
-  const { state, runner, error, sinceMs, version, token } = decodeStored(StoredStatus, kv.value);
+  const { state, runner, error, sinceMs, version, token } = decodeStored(StoredStatus, kv);
   if (tokens.has(token)) return { state, runner, error, sinceMs, version };
   // A runner that gave a unit back may have said why it cannot run it.
   return state === UnitState.UNASSIGNED ? { ...unassigned, error, sinceMs } : unassigned;
@@ -104,9 +103,9 @@ async function readAll(context: ConfigContext, withStatus: boolean): Promise<Obs
   const taskSetOf = new Map(taskSets.map((kv) => [kv.key, kv]));
   const statusOf = new Map(statuses.map((kv) => [kv.key, kv]));
   return specs.map((kv) => {
-    const spec = decodeStored(StoredSpec, kv.value);
+    const spec = decodeStored(StoredSpec, kv);
     const pointer = taskSetOf.get(keys.taskSet(spec.name));
-    const taskSet = pointer === undefined ? null : decodeStored(StoredTaskSet, pointer.value);
+    const taskSet = pointer === undefined ? null : decodeStored(StoredTaskSet, pointer);
     const tasks = new Map<number, KeyValue>();
     for (let task = 0; task < (taskSet?.tasks ?? 0); task++) {
       const status = statusOf.get(keys.status({ connector: spec.name, task }));
@@ -130,11 +129,9 @@ async function listTasks(context: ConfigContext, name: string): Promise<ListTask
   const [specs = [], taskSets = [], chunks = []] = responses;
   if (specs[0] === undefined) throw notFound(name);
   if (taskSets[0] === undefined) return { tasks: [] };
-  const { secretKeys } = decodeStored(StoredSpec, specs[0].value);
-  const { publication } = decodeStored(StoredTaskSet, taskSets[0].value);
-  const published = chunks
-    .filter(({ key }) => key.split('/').at(-2) === publication)
-    .map(({ value }) => decodeStored(StoredTaskConfigs, value));
+  const { secretKeys } = decodeStored(StoredSpec, specs[0]);
+  const { publication } = decodeStored(StoredTaskSet, taskSets[0]);
+  const published = chunks.filter(({ key }) => key.split('/').at(-2) === publication).map((kv) => decodeStored(StoredTaskConfigs, kv));
   const connectorConfig = published[0]?.connectorConfig ?? {};
   return {
     tasks: published

@@ -1,10 +1,9 @@
-import { generationOf, lastSegment } from '@rocketmq-connect/cluster';
+import { decodeStored, generationOf, lastSegment } from '@rocketmq-connect/cluster';
 import { absent, type KeyValue, modifiedAt, type Operation, rangeEmpty } from '@rocketmq-connect/metadata-store';
 import { StoredAlter, StoredDeleted, StoredTaskSet } from '@rocketmq-connect/proto/storage';
 import { ConnectError, sleep, toPlainError } from '@rocketmq-connect/sdk';
 import type { AlterWatch } from './alteration.ts';
 import type { ConfigContext } from './context.ts';
-import { decodeStored } from './stored.ts';
 
 const roundMs = 10_000;
 const hurryMs = 10_000;
@@ -96,7 +95,7 @@ export class Sweeper {
     const { store, keys } = this.#context;
     const { kv } = await store.get(keys.deleted(name));
     if (kv === null) return true;
-    const { keepOffsets } = decodeStored(StoredDeleted, kv.value);
+    const { keepOffsets } = decodeStored(StoredDeleted, kv);
     const positions = [keys.offsets(name), keys.sinkStates(name), keys.commits(name)];
     const ranges = [...(keepOffsets ? [] : positions), keys.histories(name), keys.taskStatuses(name), keys.taskConfigs(name)];
     const { succeeded } = await store.txn({
@@ -121,7 +120,7 @@ export class Sweeper {
     if (this.#swept.get(pointer.key) === pointer.modRevision) return;
     const { store, keys } = this.#context;
     const name = lastSegment(pointer.key);
-    const { publication } = decodeStored(StoredTaskSet, pointer.value);
+    const { publication } = decodeStored(StoredTaskSet, pointer);
     const { kvs } = await store.range(keys.taskConfigs(name));
     const old = kvs.filter(({ key, modRevision }) => modRevision < pointer.modRevision && key.split('/').at(-2) !== publication);
     for (let from = 0; from < old.length; from += chunksPerSweep) {
@@ -136,7 +135,7 @@ export class Sweeper {
 
   /** An offset change that died before it wrote blocks no resume for ever; one that wrote waits for the user to do it again. */
   async #sweepAlter(kv: KeyValue): Promise<void> {
-    if (!this.#alters.isDead(kv) || decodeStored(StoredAlter, kv.value).writing) return;
+    if (!this.#alters.isDead(kv) || decodeStored(StoredAlter, kv).writing) return;
     await this.#context.store.txn({ compare: [modifiedAt(kv.key, kv.modRevision)], then: [{ op: 'delete', key: kv.key }] });
   }
 

@@ -1,4 +1,4 @@
-import { generationOf } from '@rocketmq-connect/cluster';
+import { decodeStored, encodeStored, generationOf } from '@rocketmq-connect/cluster';
 import { createdAt, modifiedAt } from '@rocketmq-connect/metadata-store';
 import type { PublishRequest, PublishResponse } from '@rocketmq-connect/proto/commit';
 import { TargetState } from '@rocketmq-connect/proto/common';
@@ -7,7 +7,6 @@ import { ConfigError, ConnectError } from '@rocketmq-connect/sdk';
 import { hashOf } from './canonical-json.ts';
 import type { ConfigContext } from './context.ts';
 import { notFound } from './specs.ts';
-import { decodeStored, encodeStored } from './stored.ts';
 import { type Decision, transact } from './transact.ts';
 
 /**
@@ -40,12 +39,12 @@ async function decide(
   });
   const [spec, owner, pointer] = [responses[0]?.[0], responses[1]?.[0], responses[2]?.[0]];
   if (spec === undefined) throw notFound(connector);
-  const { targetState, configRevision: present } = decodeStored(StoredSpec, spec.value);
+  const { targetState, configRevision: present } = decodeStored(StoredSpec, spec);
   if (owner?.createRevision !== plannerToken) throw refused('FENCED', `another runner plans ${connector} now, or none`);
   if (targetState === TargetState.STOPPED) throw refused('CONNECTOR_STOPPED', `${connector} is STOPPED`);
   if (present !== configRevision)
     throw refused('PLAN_OUTDATED', `${connector} was planned from ${configRevision}, it is at ${present} now`);
-  if (pointer !== undefined && decodeStored(StoredTaskSet, pointer.value).digest === digest) {
+  if (pointer !== undefined && decodeStored(StoredTaskSet, pointer).digest === digest) {
     return { answer: { generation: generationOf(pointer.modRevision), changed: false } };
   }
 
@@ -71,7 +70,7 @@ async function decide(
     done: ({ revision }) => ({ generation: generationOf(revision), changed: true }),
     readBack: async () => {
       const { kv } = await store.get(keys.taskSet(connector));
-      if (kv === null || decodeStored(StoredTaskSet, kv.value).publication !== publication) return undefined;
+      if (kv === null || decodeStored(StoredTaskSet, kv).publication !== publication) return undefined;
       return { generation: generationOf(kv.modRevision), changed: true };
     },
   };

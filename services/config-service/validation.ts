@@ -1,3 +1,4 @@
+import { decodeStored } from '@rocketmq-connect/cluster';
 import { ConnectorType } from '@rocketmq-connect/proto/common';
 import { StoredRunner } from '@rocketmq-connect/proto/storage';
 import { ConfigError } from '@rocketmq-connect/sdk';
@@ -5,7 +6,6 @@ import { type Config, connectorClass } from './config-input.ts';
 import { type ConfigContext, requireRunner } from './context.ts';
 import { invalidConfig } from './invalid-config.ts';
 import { literalSecrets, MASK } from './secrets.ts';
-import { decodeStored } from './stored.ts';
 
 /** What validating a configuration told, as far as the spec keeps it. */
 export interface ValidatedConfig {
@@ -51,8 +51,8 @@ const REFER = 'use a reference such as ${env:NAME} or ${file:/path:key}, which i
 /** The plugin's own name for a class or alias, so that offsets of one plugin are recognized whatever name a configuration uses. */
 async function canonicalPlugin(context: ConfigContext, given: string): Promise<string> {
   const { kvs } = await context.store.range(context.keys.runners);
-  for (const { value } of kvs) {
-    const found = decodeStored(StoredRunner, value).plugins.find(({ name, aliases }) => name === given || aliases.includes(given));
+  for (const kv of kvs) {
+    const found = decodeStored(StoredRunner, kv).plugins.find(({ name, aliases }) => name === given || aliases.includes(given));
     if (found !== undefined) return found.name;
   }
   return given;
