@@ -67,11 +67,19 @@ function plainToJson(schema: Schema, value: unknown, options: PayloadOptions, at
       return mapToJson(schema, value, options, at);
     case 'struct': {
       const fields = objectOf(schema, value, at);
-      return Object.fromEntries(
-        (schema.fields ?? []).map(({ name, schema: field }) => [name, payloadToJson(field, fields(name), options, `${at}.${name}`)]),
-      );
+      return structOf(schema, (name, field) => payloadToJson(field, fields(name), options, `${at}.${name}`));
     }
   }
+}
+
+function structOf(schema: Schema, convert: (name: string, field: Schema) => unknown): Record<string, unknown> {
+  const struct: Record<string, unknown> = {};
+  for (const { name, schema: field } of schema.fields ?? []) {
+    const value = convert(name, field);
+    if (name === '__proto__') Object.defineProperty(struct, name, { value, enumerable: true, writable: true, configurable: true });
+    else struct[name] = value;
+  }
+  return struct;
 }
 
 function mapToJson(schema: Schema, value: unknown, options: PayloadOptions, at: string): unknown {
@@ -139,9 +147,7 @@ function plainFromJson(schema: Schema, json: unknown, options: PayloadOptions, a
     case 'struct': {
       if (Array.isArray(json)) throw mismatch(schema, json, at);
       const fields = objectOf(schema, json, at);
-      return Object.fromEntries(
-        (schema.fields ?? []).map(({ name, schema: field }) => [name, payloadFromJson(field, fields(name), options, `${at}.${name}`)]),
-      );
+      return structOf(schema, (name, field) => payloadFromJson(field, fields(name), options, `${at}.${name}`));
     }
   }
 }

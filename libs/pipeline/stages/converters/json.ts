@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { type Converter, DataError, defineConverter, type Schema, type SchemaAndValue, Type } from '@rocketmq-connect/sdk';
+import { type Converter, DataError, defineConverter, LogicalName, type Schema, type SchemaAndValue, Type } from '@rocketmq-connect/sdk';
 import { parseExact } from './json-parse.ts';
 import { type PayloadOptions, payloadFromJson, payloadToJson, withoutSchema } from './json-payload.ts';
 import { JsonSchemaReader, JsonSchemaWriter } from './json-schema.ts';
@@ -71,7 +71,7 @@ export const jsonConverter = defineConverter({
     const content = config['schema.content']?.trim() ?? '';
     return () => {
       if (!config['schemas.enable']) return plainConverter(options);
-      const fixed = content === '' ? undefined : new JsonSchemaReader(options, 1).read(parse(content, 'schema.content'));
+      const fixed = content === '' ? undefined : new JsonSchemaReader(options, 1).read(parse(content, 'schema.content', true));
       return envelopeConverter(options, cacheMax, fixed);
     };
   },
@@ -83,23 +83,25 @@ function plainConverter(options: PayloadOptions): Converter {
       if (schema === undefined) return value === null || value === undefined ? null : bytesOf(JSON.stringify(plainJson(value)));
       return bytesOf(JSON.stringify(payloadToJson(schema, value, options, '')));
     },
-    toConnect: (topic, bytes) => (bytes === null ? { value: null } : { value: withoutSchema(parse(textOf(bytes, topic), topic)) }),
+    toConnect: (topic, bytes) => (bytes === null ? { value: null } : { value: parse(textOf(bytes, topic), topic, false) }),
   };
 }
 
 function envelopeConverter(options: PayloadOptions, cacheMax: number, fixed: Schema | undefined): Converter {
   const writer = new JsonSchemaWriter(options);
   const reader = new JsonSchemaReader(options, cacheMax);
+  const fixedHasDecimals = fixed !== undefined && mentionsDecimals(JSON.stringify(plainJson(fixed)));
   // Messages of one writer begin with the same schema text: then only the payload is parsed.
-  let last: { readonly prefix: string; readonly schema: Schema | undefined } | undefined;
+  let last: { readonly prefix: string; readonly decimals: boolean; readonly schema: Schema | undefined } | undefined;
 
   const read = (topic: string, text: string): SchemaAndValue => {
-    if (fixed !== undefined) return { schema: fixed, value: payloadFromJson(fixed, parse(text, topic), options, '') };
+    if (fixed !== undefined) return schemaAndValue(fixed, parse(text, topic, fixedHasDecimals), options);
     if (last !== undefined && text.startsWith(last.prefix) && text.endsWith('}')) {
-      const payload = tryParse(text.slice(last.prefix.length, -1));
+      const payload = tryParse(text.slice(last.prefix.length, -1), last.decimals);
       if (payload !== undefined) return schemaAndValue(last.schema, payload.value, options);
     }
-    const envelope = parse(text, topic);
+    const decimals = mentionsDecimals(text);
+    const envelope = parse(text, topic, decimals);
     if (!isEnvelope(envelope)) {
       throw new DataError(
         'JsonConverter with schemas.enable requires "schema" and "payload" fields and may not contain additional fields. If you are trying to deserialize plain JSON data, set schemas.enable=false in your converter configuration.',
@@ -111,7 +113,7 @@ function envelopeConverter(options: PayloadOptions, cacheMax: number, fixed: Sch
     }
     const schema = envelope.schema === null ? undefined : reader.read(envelope.schema);
     const prefix = `{"schema":${JSON.stringify(plainJson(envelope.schema))},"payload":`;
-    last = text.startsWith(prefix) ? { prefix, schema } : undefined;
+    last = text.startsWith(prefix) ? { prefix, schema, decimals: mentionsDecimals(prefix) } : undefined;
     return schemaAndValue(schema, envelope.payload, options);
   };
 
@@ -132,6 +134,11 @@ function schemaAndValue(schema: Schema | undefined, payload: unknown, options: P
   return { schema, value: payloadFromJson(schema, payload, options, '') };
 }
 
+// A schema without them is the common case, and parses several times as fast.
+function mentionsDecimals(text: string): boolean {
+  return text.includes(LogicalName.decimal);
+}
+
 function isEnvelope(value: unknown): value is { readonly schema: unknown; readonly payload: unknown } {
   if (typeof value !== 'object' || value === null || Object.keys(value).length !== 2) return false;
   return Object.hasOwn(value, 'schema') && Object.hasOwn(value, 'payload');
@@ -142,18 +149,18 @@ function textOf(bytes: Buffer, topic: string): string {
   return bytes.toString('utf8');
 }
 
-function parse(text: string, where: string): unknown {
+function parse(text: string, where: string, decimals: boolean): unknown {
   try {
-    return parseExact(text);
+    return parseExact(text, decimals);
   } catch (error) {
     // The parser's text quotes the message, which may be secret.
     throw new DataError(`a message of ${where} is not JSON`, { code: 'NOT_JSON', remedy: 'Use StringConverter for text.', cause: error });
   }
 }
 
-function tryParse(text: string): { readonly value: unknown } | undefined {
+function tryParse(text: string, decimals: boolean): { readonly value: unknown } | undefined {
   try {
-    return { value: parseExact(text) };
+    return { value: parseExact(text, decimals) };
   } catch {
     // The whole message says more about what is wrong.
     return undefined;

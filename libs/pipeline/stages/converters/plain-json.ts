@@ -39,22 +39,35 @@ function plainObject(value: object): unknown {
   if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64');
   if (value instanceof Date) return plainJson(value.getTime());
   if (value instanceof Map) return plainMap(value);
-  if (Array.isArray(value)) return mapChanged(value);
-  const entries = Object.entries(value);
-  // `fromEntries` defines, where an assignment to `__proto__` would not.
-  return entries.every(([, entry]) => isPlain(entry)) ? value : Object.fromEntries(entries.map(([key, entry]) => [key, plainJson(entry)]));
+  return Array.isArray(value) ? plainList(value) : plainFields(value);
+}
+
+// Both copy only what has to change: most values are plain already.
+function plainList(list: readonly unknown[]): readonly unknown[] {
+  let copy: unknown[] | undefined;
+  for (let at = 0; at < list.length; at++) {
+    const plain = plainJson(list[at]);
+    if (plain === list[at]) continue;
+    copy ??= [...list];
+    copy[at] = plain;
+  }
+  return copy ?? list;
+}
+
+function plainFields(fields: object): object {
+  let copy: Record<string, unknown> | undefined;
+  for (const [name, value] of Object.entries(fields)) {
+    const plain = plainJson(value);
+    if (plain === value) continue;
+    // A key `__proto__` is an own one of the copy before it is assigned to.
+    copy ??= { ...fields };
+    copy[name] = plain;
+  }
+  return copy ?? fields;
 }
 
 function plainMap(map: ReadonlyMap<unknown, unknown>): unknown {
   const entries = [...map].map(([key, entry]) => [key, plainJson(entry)] as const);
   if (entries.every(([key]) => typeof key === 'string')) return Object.fromEntries(entries);
   return entries.map(([key, entry]) => [plainJson(key), entry]);
-}
-
-function mapChanged(list: readonly unknown[]): unknown {
-  return list.every(isPlain) ? list : list.map(plainJson);
-}
-
-function isPlain(value: unknown): boolean {
-  return typeof value === 'string' || typeof value === 'boolean' || value === null || (typeof value === 'number' && Number.isFinite(value));
 }
