@@ -1,4 +1,5 @@
 import type { ClusterKeys, UnitRef } from '@rocketmq-connect/cluster';
+import { decodeStored, encodeStored } from '@rocketmq-connect/cluster/codec';
 import {
   absent,
   type Compare,
@@ -12,7 +13,6 @@ import {
 } from '@rocketmq-connect/metadata-store';
 import { TargetState } from '@rocketmq-connect/proto/common';
 import { StoredOwner, StoredSpec } from '@rocketmq-connect/proto/storage';
-import { decodeStored, encodeStored } from './stored.ts';
 
 /** This runner's registration: what its claims are bound to. */
 export interface Registration {
@@ -56,11 +56,12 @@ export function ownerKeyOf(keys: ClusterKeys, unit: ClaimedUnit): string {
 export async function claim(store: MetadataStore, keys: ClusterKeys, registration: Registration, unit: ClaimedUnit): Promise<ClaimResult> {
   const ownerKey = ownerKeyOf(keys, unit);
   const runnerKey = keys.runner(registration.runner);
+  const registered = registration.modRevision;
   const condition = await conditionOf(store, keys, unit);
   if (condition.refused !== undefined) return condition.refused;
   try {
     const result = await store.txn({
-      compare: [absent(ownerKey), ...condition.compare, modifiedAt(runnerKey, registration.modRevision)],
+      compare: [absent(ownerKey), ...condition.compare, modifiedAt(runnerKey, registered)],
       then: [
         { op: 'put', key: ownerKey, value: ownerValue(registration), leaseId: registration.leaseId },
         { op: 'get', key: keys.status(unit) },
@@ -76,9 +77,10 @@ export async function claim(store: MetadataStore, keys: ClusterKeys, registratio
     const [owner = [], runner = [], rest = []] = result.responses;
     if (owner[0] !== undefined && isOurs(owner[0], registration)) return await adopt(store, keys, unit, owner[0]);
     if (runner[0]?.leaseId !== registration.leaseId) return { type: 'sessionLost' };
+    if (runner[0].modRevision !== registered) return { type: 'refused', blocker: null, why: 'the runner registered again meanwhile' };
     const watch = (range: KeyRange): Blocker => ({ range, revision: result.revision });
     if (owner[0] !== undefined) {
-      const holder = decodeStored(StoredOwner, owner[0].value).runner;
+      const holder = decodeStored(StoredOwner, owner[0]).runner;
       return { type: 'refused', blocker: watch(keyRange(ownerKey)), why: `owned by ${holder}` };
     }
     return condition.explain(rest, watch);
@@ -106,7 +108,7 @@ async function conditionOf(store: MetadataStore, keys: ClusterKeys, unit: Claime
   const { kv, revision } = await store.get(key);
   const changed: ClaimResult = { type: 'refused', blocker: null, why: 'the connector was changed meanwhile' };
   const condition = { compare: [modifiedAt(key, kv?.modRevision ?? 0n)], range: keyRange(key), explain: () => changed };
-  if (kv !== null && decodeStored(StoredSpec, kv.value).targetState !== TargetState.STOPPED) return condition;
+  if (kv !== null && decodeStored(StoredSpec, kv).targetState !== TargetState.STOPPED) return condition;
   return {
     ...condition,
     refused: { type: 'refused', blocker: { range: keyRange(key), revision }, why: 'the connector is stopped or deleted' },
@@ -133,7 +135,7 @@ async function adopt(store: MetadataStore, keys: ClusterKeys, unit: ClaimedUnit,
 }
 
 function isOurs(owner: KeyValue, registration: Registration): boolean {
-  const { runner, session } = decodeStored(StoredOwner, owner.value);
+  const { runner, session } = decodeStored(StoredOwner, owner);
   return runner === registration.runner && session === registration.session && owner.leaseId === registration.leaseId;
 }
 

@@ -2,6 +2,8 @@ import { type Implementation, implement } from '@rocketmq-connect/mesh';
 import type { ConfigKeyInfo, ConfigValidation, PluginInfo } from '@rocketmq-connect/pipeline/host-protocol';
 import { ConnectorType } from '@rocketmq-connect/proto/common';
 import { type ConfigKey, type ConfigValue, type Plugin, PluginHostServiceDefinition, PluginKind } from '@rocketmq-connect/proto/plugin';
+import type { PluginRef } from '@rocketmq-connect/proto/storage';
+import type { TaskLogger } from '@rocketmq-connect/sdk';
 import type { Questions } from './questions.ts';
 
 /** Plugin code asked for others: config-service has none of its own. Every question runs in a host where no unit runs. */
@@ -61,4 +63,14 @@ function toConfigValue({ definition, value, recommendedValues, errors, visible }
     visible,
     definition: toConfigKey(definition),
   };
+}
+
+/** What this runner can load, for its registration. What cannot be loaded is logged, and missed by nobody else. */
+export async function loadPluginRefs(questions: Questions, timeoutMs: number, log: TaskLogger): Promise<PluginRef[]> {
+  const { plugins, broken } = await questions.ask({ ask: 'catalogue' }, timeoutMs);
+  for (const { location, error } of broken) log.error(`a plugin cannot be used: ${error}`, { location });
+  return plugins.map(({ name, kind, version, aliases, secretKeys }) => {
+    const type = kind === 'source' ? ConnectorType.SOURCE : kind === 'sink' ? ConnectorType.SINK : ConnectorType.UNSPECIFIED;
+    return { name, version, type, aliases: [...aliases], secretKeys: [...secretKeys] };
+  });
 }

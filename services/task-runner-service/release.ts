@@ -1,7 +1,7 @@
+import { encodeStored } from '@rocketmq-connect/cluster/codec';
 import { createdAt, type MetadataStore } from '@rocketmq-connect/metadata-store';
 import { StoredStatus } from '@rocketmq-connect/proto/storage';
 import { type Clock, sleep, type TaskLogger } from '@rocketmq-connect/sdk';
-import { encodeStored } from './stored.ts';
 
 export interface OwnedKeys {
   readonly ownerKey: string;

@@ -1,0 +1,113 @@
+import type { ClusterKeys } from '@rocketmq-connect/cluster';
+import type { Endpoints, Implementation, Rpc } from '@rocketmq-connect/mesh';
+import type { MetadataStore } from '@rocketmq-connect/metadata-store';
+import type { DeadlineWord, TaskHosts } from '@rocketmq-connect/pipeline/task-host';
+import { CommitServiceDefinition, TaskSetServiceDefinition } from '@rocketmq-connect/proto/commit';
+import type { TaskStats } from '@rocketmq-connect/proto/runner';
+import type { Clock, Random } from '@rocketmq-connect/sdk';
+import type { Logger } from '@rocketmq-connect/telemetry';
+import { CommitStream } from './commit-stream.ts';
+import { unitOfLife } from './desired.ts';
+import { HostPool } from './host-pool.ts';
+import { TaskLedgers } from './ledger.ts';
+import { loadPluginRefs, pluginHostService } from './plugin-host.ts';
+import { Questions } from './questions.ts';
+import { defaultRestartPolicy, type RestartPolicy } from './restart-policy.ts';
+import { Runner } from './runner.ts';
+import { runnerService } from './runner-service.ts';
+import { defaultRunnerSettings, type RunnerSettings } from './settings.ts';
+
+export type { RunnerSettings } from './settings.ts';
+
+export interface TaskRunnerDeps {
+  readonly store: MetadataStore;
+  readonly keys: ClusterKeys;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly rpc: Rpc;
+  readonly configEndpoints: Endpoints;
+  /** Unique in the cluster. */
+  readonly id: string;
+  /** Where its gRPC services are reached; asked when it joins. */
+  readonly endpoint: () => string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly zone: string;
+  /** Units at most; 0: no limit. */
+  readonly capacity: number;
+  readonly version: string;
+  readonly hosts: TaskHosts;
+  /** Shared with the hosts. */
+  readonly deadline: DeadlineWord;
+  readonly settings?: Partial<RunnerSettings>;
+  readonly restartPolicy?: RestartPolicy;
+  /** A host cannot be ended: the process must, at once, for what the host does cannot be bounded otherwise. */
+  readonly onUnkillable: (message: string) => void;
+  readonly rssBytes: () => number;
+}
+
+export interface TaskRunner {
+  readonly implementations: readonly Implementation[];
+  /** Resolves when it is registered; its gRPC port must be open by then. */
+  start(): Promise<void>;
+  /** Stops every unit, commits and releases it. */
+  stop(): Promise<void>;
+  stats(): readonly TaskStats[];
+}
+
+/** Runs connectors and tasks: claims what it was given, runs it in task hosts, reports status, commits through config-service. */
+export function createTaskRunner(deps: TaskRunnerDeps): TaskRunner {
+  const { store, keys, clock, random, rpc, id, version } = deps;
+  const settings = { ...defaultRunnerSettings, ...deps.settings };
+  const log = deps.log.child({ runner: id });
+  const pool = new HostPool({
+    hosts: deps.hosts,
+    clock,
+    log,
+    hostCount: settings.hostCount,
+    idleMs: settings.hostIdleMs,
+    killTimeoutMs: settings.hostKillTimeoutMs,
+    onUnkillable: deps.onUnkillable,
+  });
+  const questions = new Questions(pool, clock, settings.asksMax);
+  const commits = rpc.client(CommitServiceDefinition, deps.configEndpoints);
+  const runner = new Runner({
+    ...deps,
+    leaseTtlMs: settings.leaseTtlMs,
+    plugins: () => loadPluginRefs(questions, settings.taskStartTimeoutMs, log),
+    tools: {
+      store,
+      keys,
+      clock,
+      random,
+      log,
+      version,
+      settings,
+      restartPolicy: deps.restartPolicy ?? defaultRestartPolicy,
+      pool,
+      questions,
+      commits,
+      taskSets: rpc.client(TaskSetServiceDefinition, deps.configEndpoints),
+      commitStream: new CommitStream(commits, clock, settings.commitAnswerTimeoutMs),
+      ledgers: new TaskLedgers(),
+    },
+  });
+  return {
+    implementations: [
+      pluginHostService(questions, id, settings.askTimeoutMs),
+      runnerService({
+        id,
+        version,
+        clock,
+        pool,
+        session: () => runner.session,
+        stats: () => runner.stats(),
+        rssBytes: deps.rssBytes,
+        nameOf: unitOfLife,
+      }),
+    ],
+    start: () => runner.start(),
+    stop: () => runner.stop(),
+    stats: () => runner.stats(),
+  };
+}

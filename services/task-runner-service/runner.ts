@@ -1,0 +1,165 @@
+import { openSession, type Session } from '@rocketmq-connect/cluster/session';
+import type { DeadlineWord } from '@rocketmq-connect/pipeline/task-host';
+import type { TaskStats } from '@rocketmq-connect/proto/runner';
+import type { PluginRef } from '@rocketmq-connect/proto/storage';
+import { ConnectError, sleep } from '@rocketmq-connect/sdk';
+import type { Registration } from './claims.ts';
+import { ClusterCaches } from './cluster-caches.ts';
+import { SessionUnits, type UnitTools } from './session-units.ts';
+
+export interface RunnerOptions {
+  readonly id: string;
+  readonly endpoint: () => string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly zone: string;
+  readonly capacity: number;
+  readonly leaseTtlMs: number;
+  readonly deadline: DeadlineWord;
+  readonly tools: Omit<UnitTools, 'view' | 'canRun'>;
+  /** What its hosts can load. */
+  readonly plugins: () => Promise<PluginRef[]>;
+}
+
+const REOPEN_AFTER_MS = 1_000;
+
+/** A runner's membership: opens a session, lets units follow the target while it lasts, ends everything with it, and joins again. */
+export class Runner {
+  readonly #options: RunnerOptions;
+  readonly #caches: ClusterCaches;
+  readonly #stopping = new AbortController();
+  #plugins: PluginRef[] = [];
+  #session: Session | null = null;
+  #units: SessionUnits | null = null;
+  #ending: Promise<void> = Promise.resolve();
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+    const { store, keys, clock, log } = options.tools;
+    this.#caches = new ClusterCaches({
+      store,
+      keys,
+      runner: options.id,
+      clock,
+      log,
+      onChange: () => this.#follow(),
+      onRegression: (message) => void this.#refuse(message),
+    });
+  }
+
+  /** '' without a session. */
+  get session(): string {
+    return this.#session?.session ?? '';
+  }
+
+  /** Resolves when the runner is registered. Rejects with `ConfigError` when its id is taken by another process. */
+  async start(): Promise<void> {
+    this.#plugins = await this.#options.plugins();
+    await this.#caches.start();
+    await this.#join();
+  }
+
+  /** Stops every unit, commits and releases it, and leaves. */
+  async stop(): Promise<void> {
+    const { pool, commitStream, log } = this.#options.tools;
+    if (this.#stopping.signal.aborted) return;
+    this.#stopping.abort(new ConnectError('unavailable', 'the runner stops', { code: 'RUNNER_STOPPED' }));
+    await this.#units?.stop();
+    await this.#ending;
+    this.#caches.stop();
+    this.#units?.close();
+    await pool.killAll();
+    commitStream.close();
+    await this.#session?.close().catch((error: unknown) => log.debug('the session could not be closed', { error: String(error) }));
+  }
+
+  stats(): TaskStats[] {
+    return this.#units?.stats() ?? [];
+  }
+
+  #follow(): void {
+    if (this.#stopping.signal.aborted || this.#session === null || !this.#session.live) return;
+    this.#units?.follow(this.#caches.target());
+  }
+
+  async #join(): Promise<void> {
+    const { id, endpoint, labels, zone, capacity, leaseTtlMs, deadline, tools } = this.#options;
+    const { store, keys, clock, random, log, version } = tools;
+    const name = `${id}-${Math.floor(random() * 2 ** 48).toString(16)}`;
+    const session = await openSession({
+      store,
+      keys,
+      clock,
+      runner: { id, session: name, endpoint: endpoint(), labels: { ...labels }, zone, capacity, plugins: this.#plugins, version },
+      ttlMs: leaseTtlMs,
+      deadline,
+      onEnding: (reason) => this.#end(reason),
+      onTrouble: (error) => log.warn('cannot join the cluster yet, trying on', { error: error.message }),
+      signal: this.#stopping.signal,
+    });
+    this.#session = session;
+    this.#units = new SessionUnits({ ...tools, view: this.#caches, canRun: (plugin) => this.#has(plugin) }, registrationOf(session), () => {
+      // Finds out for certain, and ends the session if it is so.
+      session.reregister().catch((error: unknown) => log.debug('the registration is gone', { error: String(error) }));
+    });
+    log.info('joined the cluster', { session: name });
+    this.#follow();
+  }
+
+  #has(plugin: string): boolean {
+    return this.#plugins.some(({ name, aliases }) => name === plugin || aliases.includes(plugin));
+  }
+
+  /** The session is over, or nearly: everything ends now; when it has, all that was owned is given free (invariant 6). */
+  #end(reason: string): void {
+    const { pool, log } = this.#options.tools;
+    const session = this.#session;
+    this.#session = null;
+    log.error('the session is over: every task of this runner ends', { reason });
+    this.#units?.close();
+    this.#units = null;
+    this.#ending = (async () => {
+      await pool.killAll();
+      await session?.confirmEnded().catch((error: unknown) => log.debug('the session could not be given up', { error: String(error) }));
+      void this.#joinAgain();
+    })();
+  }
+
+  async #joinAgain(): Promise<void> {
+    const { clock, log } = this.#options.tools;
+    while (!this.#stopping.signal.aborted) {
+      try {
+        return await this.#join();
+      } catch (error) {
+        if (this.#stopping.signal.aborted) return;
+        log.error('cannot join the cluster again, trying on', { error: (error as Error).message });
+        await sleep(clock, REOPEN_AFTER_MS, this.#stopping.signal).catch(() => undefined);
+      }
+    }
+  }
+
+  /** The store went back in time: what was committed since may be forgotten, and tokens may come again. Nothing goes on by itself. */
+  async #refuse(message: string): Promise<void> {
+    const { pool, log } = this.#options.tools;
+    log.error(`${message}: was an old snapshot restored? Every task of this runner ends; restart it when the store is right`);
+    this.#stopping.abort(new ConnectError('fatal', message, { code: 'STORE_SET_BACK' }));
+    this.#caches.stop();
+    this.#units?.close();
+    this.#units = null;
+    await pool.killAll();
+    await this.#session?.close().catch((error: unknown) => log.debug('the session could not be closed', { error: String(error) }));
+  }
+}
+
+function registrationOf(session: Session): Registration {
+  return {
+    runner: session.runner,
+    session: session.session,
+    leaseId: session.leaseId,
+    get modRevision() {
+      return session.registration().modRevision;
+    },
+    renew: async () => {
+      await session.reregister();
+    },
+  };
+}
