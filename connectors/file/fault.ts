@@ -1,10 +1,11 @@
-import { ConfigError, type ConnectError, FatalError, RetriableError } from '@rocketmq-connect/sdk';
+import { ConfigError, ConnectError, FatalError, RetriableError } from '@rocketmq-connect/sdk';
 
 const passing = new Set(['EMFILE', 'ENFILE', 'EIO', 'ESTALE', 'ETIMEDOUT', 'EAGAIN', 'EBUSY', 'ENOMEM', 'EINTR']);
 const full = new Set(['ENOSPC', 'EDQUOT']);
 
 /** What an error of the file system means for a task: which to try again, and for the others what the user has to do. */
 export function fileFault(error: unknown, path: string, doing: 'read' | 'write'): ConnectError {
+  if (error instanceof ConnectError) return error;
   const code = errorCode(error);
   const cause = { field: 'file', cause: error };
   if (full.has(code)) {
@@ -26,6 +27,11 @@ export function fileFault(error: unknown, path: string, doing: 'read' | 'write')
       });
     case 'EISDIR':
       return new ConfigError(`${path} is a directory, not a file`, { ...cause, remedy: 'Name a file.' });
+    case 'ENXIO':
+      return new ConfigError(`${path} is a socket or has no other end, and cannot be opened`, {
+        ...cause,
+        remedy: 'Name a file or named pipe; give the standard input by a pipe, a terminal or a file.',
+      });
     case 'ENOENT':
     case 'ENOTDIR':
       return new ConfigError(`Couldn't find or create file '${path}' (${code})`, {
@@ -40,7 +46,7 @@ export function fileFault(error: unknown, path: string, doing: 'read' | 'write')
   }
 }
 
-/** The code of a file system error, e.g. `ENOENT`; '' of anything else. */
+/** The code of an error of the system or its libraries, e.g. `ENOENT`; '' of anything else. */
 export function errorCode(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
+  return error instanceof Error && 'code' in error && !(error instanceof ConnectError) ? String(error.code) : '';
 }

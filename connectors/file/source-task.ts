@@ -96,7 +96,7 @@ export class FileSourceTask implements SourceTask {
     }
     if (file?.isDirectory() === true) throw fileFault(Object.assign(new Error(path), { code: 'EISDIR' }), path, 'read');
     const follow = (opened: string): void => this.#changes.follow(opened);
-    return new Tail(settings, this.#context.offset(settings.partition), this.#context.log, follow);
+    return new Tail(settings, this.#config['rotate.wait.ms'], this.#context.offset(settings.partition), this.#context.log, follow);
   }
 
   #settings(path: string): LineSettings {

@@ -8,8 +8,6 @@ import { dealFiles, isGlob, matchingFiles } from './file-set.ts';
 import { FileSourceTask } from './source-task.ts';
 import { standardInput } from './stream-input.ts';
 
-const globIntervalMs = 2_000;
-
 const config = Type.Object({
   file: Type.Optional(
     Type.String({
@@ -30,6 +28,20 @@ const config = Type.Object({
     minimum: 10,
     maximum: 60_000,
     description: 'How often to look for new lines, rotation and truncation where the system does not tell of changes',
+    importance: 'low',
+  }),
+  'rotate.wait.ms': Type.Integer({
+    default: 1_000,
+    minimum: 0,
+    maximum: 3_600_000,
+    description: 'How long a writer may go on with a file after it was renamed, before the new one is read',
+    importance: 'low',
+  }),
+  'refresh.interval.ms': Type.Integer({
+    default: 2_000,
+    minimum: 10,
+    maximum: 3_600_000,
+    description: 'How often to look for new files that a glob matches',
     importance: 'low',
   }),
   'line.max.bytes': Type.Integer({
@@ -63,7 +75,7 @@ export const FileStreamSource = defineSource({
     return dealFiles(files, maxTasks).map((share) => ({ files: JSON.stringify(share) }));
   },
 
-  async watch({ file }, replan, signal) {
+  async watch({ file, 'refresh.interval.ms': intervalMs }, replan, signal) {
     if (file === undefined || !isGlob(file)) return;
     let known = new Set<string>();
     while (!signal.aborted) {
@@ -73,7 +85,7 @@ export const FileStreamSource = defineSource({
         known = new Set(files);
         replan();
       }
-      await delay(globIntervalMs, undefined, { signal, ref: false }).catch(() => undefined);
+      await delay(intervalMs, undefined, { signal, ref: false }).catch(() => undefined);
     }
   },
 

@@ -7,9 +7,6 @@ import type { LineSettings } from './lines.ts';
 import { statOf } from './reader.ts';
 import { type RotatedFile, rotatedFiles, withContent } from './rotations.ts';
 
-/** A writer may go on with a file for a moment after it was renamed. */
-const quietMs = 300;
-
 /** What a source task reads from. */
 export interface LineInput {
   readonly path: string;
@@ -27,6 +24,7 @@ export interface LineInput {
 export class Tail implements LineInput {
   readonly path: string;
   readonly #settings: LineSettings;
+  readonly #rotateWaitMs: number;
   readonly #log: TaskLogger;
   /** Called when another file is opened at the path itself. */
   readonly #opened: (path: string) => void;
@@ -35,8 +33,15 @@ export class Tail implements LineInput {
   #missingLogged = false;
   #replacedSinceMs = 0;
 
-  constructor(settings: LineSettings, offset: SourceOffset | undefined, log: TaskLogger, opened: (path: string) => void) {
+  constructor(
+    settings: LineSettings,
+    rotateWaitMs: number,
+    offset: SourceOffset | undefined,
+    log: TaskLogger,
+    opened: (path: string) => void,
+  ) {
     this.path = settings.path;
+    this.#rotateWaitMs = rotateWaitMs;
     this.#settings = settings;
     this.#committed = offset === undefined ? undefined : resumeOf(offset);
     this.#log = log;
@@ -180,8 +185,8 @@ export class Tail implements LineInput {
       this.#replacedSinceMs = nowMs;
       return false;
     }
-    if (nowMs - this.#replacedSinceMs < quietMs) return false;
-    // Looked at a last time after the quiet time.
+    if (nowMs - this.#replacedSinceMs < this.#rotateWaitMs) return false;
+    // Lines that came during the wait.
     if ((await current.more()) === 'read') return true;
     current.takeRest(records);
     this.#replacedSinceMs = 0;

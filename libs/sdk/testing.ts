@@ -9,7 +9,7 @@
 export type { Check } from './testing/check.ts';
 export { typedConfig } from './testing/config.ts';
 export type { LogLine } from './testing/context.ts';
-export { seededRandom } from './testing/seeded-random.ts';
+export { between, seededRandom } from './testing/seeded-random.ts';
 export { type SinkSubject, type SinkSubjects, sinkChecks } from './testing/sink-checks.ts';
 export { CommittedSink, SinkRun } from './testing/sink-run.ts';
 export { type SourceSubject, type SourceSubjects, sourceChecks } from './testing/source-checks.ts';

@@ -141,6 +141,11 @@ export class SourceRun {
     return done.flatMap(({ batch }) => batch.records);
   }
 
+  /** As the tasks tell it: the sum of those that know. */
+  get lag(): number {
+    return this.#tasks.reduce((sum, task) => sum + Math.max(0, task.lag?.() ?? 0), 0);
+  }
+
   /** How many batches were polled and not committed. */
   get uncommitted(): number {
     return this.#pending.length;
