@@ -209,6 +209,19 @@ describe('S144: validateConnector and secrets', () => {
     assert.equal(shownOf(validation, 'tasks.max').value, ref('NOPE'));
   });
 
+  it("hides secrets in the words of the connector's own rules", () => {
+    const wordy = defineSource({
+      ...source,
+      name: 'Wordy',
+      validate: ({ password }) => [{ field: 'user', message: `${password} is weak` }],
+    });
+    const wordyCatalogue = createCatalogue([...builtInStages, wordy].map((plugin) => ({ plugin, location: 'test' })));
+    for (const password of ['hunter22', ref('PW')]) {
+      const validation = validateConnector(wordyCatalogue, 'Wordy', { ...complete, password }, sources);
+      assert.deepEqual(errorsOf(validation), { user: ['[hidden] is weak'] });
+    }
+  });
+
   it('hides literals of secret keys, and shows references', () => {
     const shown = (password: string) => shownOf(validateConnector(catalogue, '', { ...complete, password }, sources), 'password').value;
     assert.equal(shown('hunter22'), '[hidden]');

@@ -91,7 +91,12 @@ export function validateConnector(catalogue: Catalogue, plugin: string, config: 
   const isComplete = ownKeys(sections, definition).every((key) => !unresolved.has(key) && values.get(key)?.errors.length === 0);
   const all = [...problems, ...pipelineRules(definition, resolved), ...(isComplete ? ruleProblems(definition, own) : [])];
   for (const { field, message } of all) addError(values, field, message);
-  const shown = [...values.values()].map((value) => ({ ...value, errors: value.errors.map((error) => hideSecrets(error, secrets)) }));
+  const secretKeys = new Set([
+    ...[...values.values()].flatMap(({ definition: key }) => (key.secret ? [key.name] : [])),
+    ...Object.keys(config).filter(isSecretName),
+  ]);
+  const hidden = [...secrets, ...[...secretKeys].flatMap((key) => resolved[key] ?? [])].sort((a, b) => b.length - a.length);
+  const shown = [...values.values()].map((value) => ({ ...value, errors: value.errors.map((error) => hideSecrets(error, hidden)) }));
 
   return {
     name: config['connector.class'] ?? plugin,
@@ -100,12 +105,7 @@ export function validateConnector(catalogue: Catalogue, plugin: string, config: 
     errorCount: shown.reduce((count, value) => count + value.errors.length, 0),
     groups: [...new Set(shown.map((value) => value.definition.group).filter((group) => group !== ''))],
     values: shown,
-    secretKeys: [
-      ...new Set([
-        ...shown.flatMap((value) => (value.definition.secret ? [value.definition.name] : [])),
-        ...Object.keys(config).filter(isSecretName),
-      ]),
-    ],
+    secretKeys: [...secretKeys],
     warnings: [...warnings, ...pipelineWarnings(resolved), ...typoWarnings(config, values.keys())],
   };
 }
@@ -146,7 +146,7 @@ function resolveWherePossible(config: Config, sources: ReferenceSources | undefi
       if (sources !== undefined) warnings.push(`${key}: ${(error as Error).message}`);
     }
   }
-  return { resolved, unresolved, secrets: [...secrets].sort((a, b) => b.length - a.length), warnings };
+  return { resolved, unresolved, secrets: [...secrets], warnings };
 }
 
 interface CheckedValue {
