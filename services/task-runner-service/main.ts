@@ -6,58 +6,59 @@ import type { ProcessContext, ProcessService } from '@rocketmq-connect/process';
 import { ThreadHosts } from './hosts/thread-hosts.ts';
 import { createTaskRunner } from './index.ts';
 
-/** Two hosts share little on one core; more than two seldom pay for their memory. */
-const HOSTS_MAX = 2;
-const HOST_HEAP_MB = 512;
+/** Beyond this a host ends with `outOfMemory`; record bodies are buffers and do not count. */
+const MAX_HEAP_MB = 512;
 
 export async function taskRunner(context: ProcessContext): Promise<ProcessService> {
-  const { settings, store, keys, clock, random, rpc, configEndpoints } = context;
-  const log = context.log.child({ service: 'runner' });
-  const messageLog = await EmbeddedLog.open(join(context.dataDirectory, 'log'), settings.messageLog);
-  for (const finding of messageLog.findings) log.warn('the message log was not as it should be', { ...finding });
+  const { store, keys, clock, random, rpc, configEndpoints, settings, version, dataDirectory, baseDirectory } = context;
+  const log = context.log.child({ service: 'task-runner' });
+  const { flush, segmentBytes, retentionMs, retentionBytes } = settings.messageLog;
+  const messages = await EmbeddedLog.open(join(dataDirectory, 'messages'), { flush, segmentBytes, retentionMs, retentionBytes });
+  for (const finding of messages.findings) log.warn('the message log was repaired', { ...finding });
   const deadline = new DeadlineWord();
-  const runner = createTaskRunner({
+  const service = createTaskRunner({
     store,
     keys,
     clock,
     random,
-    log,
     rpc,
     configEndpoints,
+    log,
+    version,
     id: settings.runner.id,
     endpoint: context.address,
     labels: {},
     zone: settings.runner.zone,
     capacity: settings.runner.capacity,
-    version: context.version,
     deadline,
     hosts: new ThreadHosts({
-      connectLog: () => messageLog.connect(),
+      connectLog: () => messages.connect(),
       deadline,
       plugins: settings.plugins,
-      baseDirectory: context.baseDirectory,
-      maxHeapMb: HOST_HEAP_MB,
+      baseDirectory,
+      maxHeapMb: MAX_HEAP_MB,
     }),
     settings: {
       leaseTtlMs: settings.runner.leaseTtlMs,
       commitIntervalMs: settings.offsets.commitIntervalMs,
       taskStartTimeoutMs: settings.tasks.startTimeoutMs,
       taskStopTimeoutMs: settings.tasks.stopTimeoutMs,
-      hostCount: settings.runner.hosts === 0 ? Math.min(HOSTS_MAX, availableParallelism()) : settings.runner.hosts,
+      hostCount: settings.runner.hosts === 0 ? availableParallelism() : settings.runner.hosts,
     },
     onUnkillable: (message) => {
-      log.error(message);
+      log.error(`${message}: the process ends`);
+      // process.exit waits for threads; what one of them does now cannot be waited for.
       process.kill(process.pid, 'SIGKILL');
     },
     rssBytes: () => process.memoryUsage.rss(),
   });
   return {
     name: 'task-runner-service',
-    implementations: runner.implementations,
-    start: () => runner.start(),
+    implementations: service.implementations,
+    start: () => service.start(),
     stop: async () => {
-      await runner.stop();
-      await messageLog.close();
+      await service.stop();
+      await messages.close();
     },
   };
 }

@@ -30,7 +30,7 @@ export class UnitsWorld {
   readonly store = new SimulatedStore(this.clock);
   readonly network = new SimulatedNetwork({ clock: this.clock });
   readonly keys: ClusterKeys = clusterKeys('test');
-  readonly runners = new Map<string, TestRunner>();
+  readonly runners = new Map<string, { readonly name: string; follow(): void }>();
   /** Which runner a unit is placed on. */
   placeOn: (unit: string) => string = () => 'r1';
   readonly connectors: Client<ConnectorServiceDefinition>;
@@ -62,7 +62,7 @@ export class UnitsWorld {
 
   runner(name = 'r1'): TestRunner {
     const runner = this.runners.get(name);
-    if (runner === undefined) throw new Error(`there is no runner ${name}`);
+    if (!(runner instanceof TestRunner)) throw new Error(`there is no runner ${name}`);
     return runner;
   }
 

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '@rocketmq-connect/configuration/system-clock';
 import { connectEmbeddedLog, type EmbeddedLogConnection } from '@rocketmq-connect/message-log/embedded/client';
@@ -9,4 +10,20 @@ import { builtInConnectors } from './built-in.ts';
 import type { ThreadHostData } from './thread-hosts.ts';
 
 // The entry of a host thread. It imports the data path only: each host pays for what is imported here.
-const { log, deadline, plugins, baseDirectory } = workerData as ThreadHostData;
+if (parentPort === null) throw new Error('thread-main.ts runs in a worker thread only');
+const port = parentPort;
+const { log, deadline, plugins, baseDirectory } = workerData as ThreadHostData & { readonly log: EmbeddedLogConnection };
+if (log.kind !== 'embedded') throw new Error(`there is no message log of the kind ${log.kind}`);
+
+const runtime = createHostRuntime({
+  log: connectEmbeddedLog(log),
+  catalogue: await loadCatalogue({ builtIn: builtInConnectors, plugins, baseDirectory }),
+  clock: systemClock,
+  random: Math.random,
+  deadline: new DeadlineWord(deadline),
+  references: { env: process.env, readFile: (path) => readFileSync(path, 'utf8') },
+  post: (event) => port.postMessage(event),
+});
+// A port without a listener keeps what it gets: nothing sent before this moment is lost.
+port.on('message', (command: HostCommand) => runtime.handle(command));
+port.postMessage({ type: 'ready' });
