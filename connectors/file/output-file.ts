@@ -57,7 +57,7 @@ export class OutputFile {
       lock = await WriterLock.take(path, `connector ${context.connector}, task ${context.task}, in process ${process.pid}`);
       const { connector, startTimeMs } = context;
       const note = await Journal.read(path, connector, startTimeMs);
-      const known = lastKnown(committed, note);
+      const known = lastKnown(name, committed, note);
       let state = known;
       if (known !== undefined) {
         handle = await restore(path, known, note, context.log).catch((error: unknown) => accept(error, config, context));
@@ -264,8 +264,15 @@ async function writeBytes(handle: FileHandle, bytes: Buffer, offset: number, len
  * The state to go back to: the committed one; what was noted where this life of the connector died before its first commit, or after it
  * had taken a changed file as it is (which counts as a rotation).
  */
-function lastKnown(committed: JsonValue | undefined, note: Note | undefined): FileState | undefined {
-  if (!isFileState(committed)) return note?.base;
+function lastKnown(name: string, committed: JsonValue | undefined, note: Note | undefined): FileState | undefined {
+  if (committed === undefined) return note?.base;
+  if (!isFileState(committed)) {
+    throw new FatalError(`The committed state of ${name} is not one of this connector: ${JSON.stringify(committed)}`, {
+      code: 'STATE_INVALID',
+      field: 'file',
+      remedy: "Reset the connector's offsets: it then appends to the file as it is, from the first record of its topics.",
+    });
+  }
   return note !== undefined && note.base.rotation > committed.rotation ? note.base : committed;
 }
 

@@ -5,7 +5,7 @@ import { FatalError } from '@rocketmq-connect/sdk';
 import { errorCode } from './fault.ts';
 
 /** An earlier owner of the file may be on its way out. */
-const patienceMs = 2_000;
+const patienceMs = 1_000;
 const answerMs = 300;
 
 /**
