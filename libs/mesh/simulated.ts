@@ -2,6 +2,7 @@ import type { Clock, ConnectError } from '@rocketmq-connect/sdk';
 import { cannotListen, joinAddress, splitAddress } from './address.ts';
 import { unavailable } from './error-detail.ts';
 import { AttemptFailed, noEndpoint, roundRobin, withFailover } from './failover.ts';
+import { createHealth } from './health.ts';
 import type { AnyMethod, CallOptions, Client, Endpoints, Implementation, Rpc, RpcServer, ServiceDefinition } from './index.ts';
 import { type CallCarrier, lookupIn, SimulatedCall } from './simulated-call.ts';
 import type { Fault, Packet, Transit, Wire } from './simulated-wire.ts';
@@ -226,7 +227,8 @@ export class SimulatedServer implements RpcServer {
     this.#network = network;
     this.address = address;
     this.node = node;
-    this.lookup = lookupIn(implementations);
+    const health = createHealth(implementations.map(({ definition }) => definition.fullName));
+    this.lookup = lookupIn([...implementations, health.implementation]);
   }
 
   async stop(graceMs: number): Promise<void> {

@@ -1,0 +1,108 @@
+import { createReadStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import type { Logger } from '@rocketmq-connect/telemetry';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import { checkCaller, guardHeaders } from './guard.ts';
+import { parseJson } from './json-body.ts';
+import { Problem, problem, problemBody, toProblem } from './problem.ts';
+import { type Answer, type Route, router } from './route.ts';
+
+const BODY_BYTES_MAX = 1024 * 1024;
+const REQUEST_TIMEOUT_MS = 30_000;
+
+export interface HttpServer {
+  listen(host: string, port: number): Promise<{ readonly port: number }>;
+  close(): Promise<void>;
+  /** For tests: answers without a socket. */
+  readonly inject: FastifyInstance['inject'];
+}
+
+/** Serves a table of routes, with the limits, headers and answers to wrong requests that hold for all of them. */
+export function createHttpServer(options: { readonly routes: readonly Route[]; readonly log: Logger; readonly host: string }): HttpServer {
+  const { log, host } = options;
+  const table = router(options.routes);
+  const stopping = new AbortController();
+  const app = fastify({
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    forceCloseConnections: 'idle',
+    frameworkErrors: (error, request, reply) => fail(error, request, reply),
+  });
+  const fail = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+    const answer = toProblem(error);
+    if (answer.status >= 500) log.error('a request failed', { method: request.method, path: pathOf(request), error });
+    else log.debug('a request was refused', { method: request.method, path: pathOf(request), status: answer.status });
+    reply.code(answer.status).headers({ ...guardHeaders, ...answer.extra.headers });
+    reply.type('application/json').send(JSON.stringify(problemBody(answer)));
+  };
+  app.setErrorHandler(fail);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  const respond = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    checkCaller(request.method, request.headers, host);
+    reply.headers(guardHeaders);
+    const path = pathOf(request);
+    if (request.method === 'OPTIONS') return reply.code(200).header('allow', table.allowed(path).join(',')).send();
+    const { route, params } = table.match(request.method, path);
+    checkAccept(request.headers.accept, route.mediaType ?? 'application/json');
+    const gone = new AbortController();
+    reply.raw.once('close', () => gone.abort());
+    const answer = await route.handle({
+      params,
+      query: new URL(request.url, 'http://gateway').searchParams,
+      body: route.body === undefined ? undefined : bodyOf(request),
+      origin: `http://${request.headers.host ?? host}`,
+      signal: AbortSignal.any([gone.signal, stopping.signal]),
+      identity: '',
+    });
+    return send(reply, answer, route.mediaType ?? 'application/json');
+  };
+  app.all('*', respond);
+  app.setNotFoundHandler(respond);
+  return {
+    inject: app.inject.bind(app) as FastifyInstance['inject'],
+    async listen(address, port) {
+      await app.listen({ host: address, port });
+      const bound = app.server.address();
+      return { port: typeof bound === 'object' && bound !== null ? bound.port : port };
+    },
+    async close() {
+      stopping.abort(new Problem(503, 'the gateway is stopping', {}));
+      await app.close();
+    },
+  };
+}
+
+function send(reply: FastifyReply, answer: Answer, mediaType: string): FastifyReply {
+  reply.code(answer.status).headers(answer.headers ?? {});
+  if (answer.lines !== undefined) return reply.type(mediaType).send(Readable.from(answer.lines, { objectMode: false }));
+  if (answer.file !== undefined) return reply.type(mediaType).send(createReadStream(answer.file));
+  if (answer.text !== undefined) return reply.type(mediaType).send(answer.text);
+  if (answer.json === undefined) return reply.send();
+  return reply.type(mediaType).send(JSON.stringify(answer.json));
+}
+
+function pathOf({ url }: FastifyRequest): string {
+  return url.replace(/[?#].*$/s, '');
+}
+
+function bodyOf(request: FastifyRequest): unknown {
+  if (!(request.body instanceof Buffer) || request.body.length === 0) return undefined;
+  const type = request.headers['content-type'];
+  if (type !== undefined && !/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type)) {
+    throw problem(415, `bodies of type ${type} are not taken`, { field: 'Content-Type', remedy: 'send JSON as application/json' });
+  }
+  return parseJson(request.body);
+}
+
+/** Whether the caller takes what the route gives, as RFC 9110 says. */
+function checkAccept(accept: string | undefined, mediaType: string): void {
+  const [type] = mediaType.split(/[;/]/);
+  const ranges = (accept ?? '*/*').split(',').map((range) => range.trim().toLowerCase());
+  const taken = ranges.some((range) => {
+    const [name = '', ...parameters] = range.split(';').map((part) => part.trim());
+    if (parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter))) return false;
+    return name === '*/*' || name === `${type}/*` || name === mediaType.split(';')[0] || name === '*' || name === '';
+  });
+  if (!taken) throw problem(406, 'HTTP 406 Not Acceptable', { field: 'Accept', remedy: `accept ${mediaType}` });
+}

@@ -1,0 +1,65 @@
+import type { Endpoints, Rpc } from '@rocketmq-connect/mesh';
+import { cannotListen, joinAddress } from '@rocketmq-connect/mesh/address';
+import type { Logger } from '@rocketmq-connect/telemetry';
+import { createClients } from './clients.ts';
+import { docsRoutes } from './docs.ts';
+import { createHttpServer } from './http-server.ts';
+import { connectorRoutes } from './kafka/connectors.ts';
+import { lifecycleRoutes } from './kafka/lifecycle.ts';
+import { offsetRoutes } from './kafka/offsets.ts';
+import { pluginRoutes } from './kafka/plugins.ts';
+import { rootRoutes } from './kafka/root.ts';
+import type { Route } from './route.ts';
+import { apiRoutes } from './v1/routes.ts';
+
+export interface GatewayOptions {
+  readonly rpc: Rpc;
+  readonly configEndpoints: Endpoints;
+  readonly schedulerEndpoints: Endpoints;
+  readonly runnerEndpoints: Endpoints;
+  readonly log: Logger;
+  readonly host: string;
+  /** 0 picks a free one. */
+  readonly port: number;
+  readonly version: string;
+  readonly clusterId: string;
+}
+
+export interface Gateway {
+  /** Rejects with a `ConfigError` naming the port when it is taken. */
+  start(): Promise<{ readonly url: string }>;
+  /** Ends streams, lets running requests end, closes. */
+  stop(): Promise<void>;
+}
+
+/** REST for people and tools: Kafka Connect's API, every annotated RPC under /v1, and their description. */
+export function createGateway(options: GatewayOptions): Gateway {
+  const server = createHttpServer({ routes: gatewayRoutes(options), log: options.log, host: options.host });
+  return {
+    async start() {
+      try {
+        const { port } = await server.listen(options.host, options.port);
+        return { url: `http://${joinAddress(options.host, port)}` };
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        throw cannotListen(joinAddress(options.host, options.port), reason, 'rest.port', error);
+      }
+    },
+    stop: () => server.close(),
+  };
+}
+
+/** Every route, in the order of the documentation. */
+export function gatewayRoutes(options: Omit<GatewayOptions, 'log' | 'host' | 'port'>): readonly Route[] {
+  const { rpc, configEndpoints, schedulerEndpoints, runnerEndpoints } = options;
+  const clients = createClients(rpc, configEndpoints);
+  const routes = [
+    ...rootRoutes(clients, options),
+    ...connectorRoutes(clients),
+    ...lifecycleRoutes(clients),
+    ...offsetRoutes(clients),
+    ...pluginRoutes(clients),
+    ...apiRoutes(rpc, { config: configEndpoints, scheduler: schedulerEndpoints, runner: runnerEndpoints }),
+  ];
+  return [...routes, ...docsRoutes(routes, options.version)];
+}
