@@ -24,6 +24,8 @@ export interface Board {
    * single move improves has a spread of at most 1 in tasks, in connectors and in all together (equal weights, no constraints).
    */
   load(unit: number, runner: number): number;
+  /** Where the row of the unit's connector begins in `loads.byRunner` and `loads.byZone`. */
+  readonly row: Int32Array;
   /** Tasks of the unit's connector there. */
   siblings(unit: number, runner: number): number;
   siblingsInZone(unit: number, runner: number): number;
@@ -33,8 +35,9 @@ interface Loads {
   readonly tasks: Float64Array;
   readonly connectors: Float64Array;
   readonly all: Float64Array;
-  /** Per connector: its tasks by runner, and by zone. */
-  readonly tasksOf: Map<string, { readonly byRunner: Int32Array; readonly byZone: Int32Array }>;
+  /** Tasks of a connector by runner, and by zone: one row of `runners.length` per connector. */
+  readonly byRunner: Int32Array;
+  readonly byZone: Int32Array;
   readonly zoneOf: Int32Array;
 }
 
@@ -43,11 +46,10 @@ export function layBoard(input: PlacementInput): Board {
   const runners = [...input.runners].sort(byId);
   const weights = Float64Array.from(units, (unit) => Math.max(1, Math.floor(unit.weight)));
   const eligible = eligibility(units, runners);
-  const loads = noLoads(runners);
-  const load = (unit: number, runner: number): number => {
-    const own = units[unit]?.kind === 'connector' ? loads.connectors : loads.tasks;
-    return 2 * (own[runner] ?? 0) + (loads.all[runner] ?? 0);
-  };
+  const isConnector = Uint8Array.from(units, (unit) => (unit.kind === 'connector' ? 1 : 0));
+  const row = rowsByConnector(units, runners.length);
+  const capacities = Float64Array.from(runners, (runner) => (runner.capacity > 0 ? runner.capacity : Number.POSITIVE_INFINITY));
+  const loads = noLoads(units, runners);
   return {
     units,
     runners,
@@ -60,12 +62,12 @@ export function layBoard(input: PlacementInput): Board {
     weight: (unit) => weights[unit] ?? 1,
     takes: (unit, runner) => {
       if (eligible[unit]?.[runner] !== 1) return false;
-      const capacity = runners[runner]?.capacity ?? 0;
-      return capacity <= 0 || (loads.all[runner] ?? 0) + (weights[unit] ?? 1) <= capacity;
+      return (loads.all[runner] ?? 0) + (weights[unit] ?? 1) <= (capacities[runner] ?? 0);
     },
-    load,
-    siblings: (unit, runner) => loads.tasksOf.get(units[unit]?.connector ?? '')?.byRunner[runner] ?? 0,
-    siblingsInZone: (unit, runner) => loads.tasksOf.get(units[unit]?.connector ?? '')?.byZone[loads.zoneOf[runner] ?? 0] ?? 0,
+    load: (unit, runner) => 2 * ((isConnector[unit] === 1 ? loads.connectors : loads.tasks)[runner] ?? 0) + (loads.all[runner] ?? 0),
+    row,
+    siblings: (unit, runner) => loads.byRunner[(row[unit] ?? 0) + runner] ?? 0,
+    siblingsInZone: (unit, runner) => loads.byZone[(row[unit] ?? 0) + (loads.zoneOf[runner] ?? 0)] ?? 0,
   };
 }
 
@@ -86,17 +88,13 @@ function count(board: Board, index: number, runner: number, sign: 1 | -1): void 
   const own = unit.kind === 'connector' ? loads.connectors : loads.tasks;
   own[runner] = (own[runner] ?? 0) + weight;
   if (unit.kind === 'connector') return;
-  let tasks = loads.tasksOf.get(unit.connector);
-  if (tasks === undefined) {
-    tasks = { byRunner: new Int32Array(board.runners.length), byZone: new Int32Array(board.runners.length) };
-    loads.tasksOf.set(unit.connector, tasks);
-  }
+  const row = board.row[index] ?? 0;
   const zone = loads.zoneOf[runner] ?? 0;
-  tasks.byRunner[runner] = (tasks.byRunner[runner] ?? 0) + sign;
-  tasks.byZone[zone] = (tasks.byZone[zone] ?? 0) + sign;
+  loads.byRunner[row + runner] = (loads.byRunner[row + runner] ?? 0) + sign;
+  loads.byZone[row + zone] = (loads.byZone[row + zone] ?? 0) + sign;
 }
 
-function noLoads(runners: readonly PlacementRunner[]): Loads {
+function noLoads(units: readonly PlacementUnit[], runners: readonly PlacementRunner[]): Loads {
   const zones = new Map<string, number>();
   // A runner without a zone is a zone of its own: nothing is known to fail together with it.
   const zoneOf = Int32Array.from(runners, (runner) => {
@@ -105,7 +103,20 @@ function noLoads(runners: readonly PlacementRunner[]): Loads {
     return zones.get(zone) ?? 0;
   });
   const zeros = (): Float64Array => new Float64Array(runners.length);
-  return { tasks: zeros(), connectors: zeros(), all: zeros(), tasksOf: new Map(), zoneOf };
+  const rows = new Set(units.map((unit) => unit.connector)).size * runners.length;
+  return { tasks: zeros(), connectors: zeros(), all: zeros(), byRunner: new Int32Array(rows), byZone: new Int32Array(rows), zoneOf };
+}
+
+function rowsByConnector(units: readonly PlacementUnit[], width: number): Int32Array {
+  const rows = new Map<string, number>();
+  return Int32Array.from(units, ({ connector }) => {
+    let row = rows.get(connector);
+    if (row === undefined) {
+      row = rows.size * width;
+      rows.set(connector, row);
+    }
+    return row;
+  });
 }
 
 /** Per unit, 1 for each runner that may run it; units with the same needs share one row. */
@@ -113,7 +124,7 @@ function eligibility(units: readonly PlacementUnit[], runners: readonly Placemen
   const rows = new Map<string, Uint8Array>();
   return units.map((unit) => {
     const labels = Object.entries(unit.selector ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
-    const needs = JSON.stringify([unit.plugin, unit.pluginVersion, labels]);
+    const needs = labels.length === 0 ? `${unit.plugin}\0${unit.pluginVersion}` : JSON.stringify([unit.plugin, unit.pluginVersion, labels]);
     let row = rows.get(needs);
     if (row === undefined) {
       row = Uint8Array.from(runners, (runner) => (mayRun(unit, runner) ? 1 : 0));

@@ -102,30 +102,28 @@ function mostGain(room: number, heaviest: number): number {
 /** The unit whose move gains most; among equals the one with most siblings here and fewest there, then by hash. */
 function bestUnit(search: Search, kind: Kind, from: number, to: number, room: number): Move | null | 'none may' {
   const { board, pinned } = search;
-  let best: Candidate | null = null;
+  let best = -1;
+  let gain = 0;
   let mayMove = false;
   for (const unit of search.held[kind][from] ?? []) {
     if (pinned.has(unit) || !board.takes(unit, to)) continue;
     mayMove = true;
     const weight = board.weight(unit);
-    const gain = weight * (room - 3 * weight);
-    if (gain <= 0 || (best !== null && gain < best.gain)) continue;
-    const apart = board.siblings(unit, from) - board.siblings(unit, to);
-    const zones = board.siblingsInZone(unit, from) - board.siblingsInZone(unit, to);
-    const candidate = { unit, kind, from, to, gain, apart, zones, rank: rendezvous(board, unit, to) };
-    if (best === null || isBetter(candidate, best)) best = candidate;
+    const gains = weight * (room - 3 * weight);
+    if (gains <= 0 || gains < gain) continue;
+    if (best !== -1 && gains === gain && !isRather(board, unit, best, from, to)) continue;
+    best = unit;
+    gain = gains;
   }
-  return mayMove ? best : 'none may';
+  if (!mayMove) return 'none may';
+  return best === -1 ? null : { unit: best, kind, from, to, gain };
 }
 
-interface Candidate extends Move {
-  readonly apart: number;
-  readonly zones: number;
-  readonly rank: number;
-}
-
-function isBetter(a: Candidate, b: Candidate): boolean {
-  const order = a.gain - b.gain || a.apart - b.apart || a.zones - b.zones || a.rank - b.rank || b.unit - a.unit;
+/** Whether to move `a` rather than `b`, which gains as much. */
+function isRather(board: Board, a: number, b: number, from: number, to: number): boolean {
+  const apart = (unit: number): number => board.siblings(unit, from) - board.siblings(unit, to);
+  const zones = (unit: number): number => board.siblingsInZone(unit, from) - board.siblingsInZone(unit, to);
+  const order = apart(a) - apart(b) || zones(a) - zones(b) || rendezvous(board, a, to) - rendezvous(board, b, to) || b - a;
   return order > 0;
 }
 

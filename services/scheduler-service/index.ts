@@ -1,0 +1,72 @@
+import { type ClusterKeys, Election, encodeStored } from '@rocketmq-connect/cluster';
+import { type Implementation, implement } from '@rocketmq-connect/mesh';
+import type { MetadataStore } from '@rocketmq-connect/metadata-store';
+import { ClusterServiceDefinition } from '@rocketmq-connect/proto/cluster';
+import { StoredLeader } from '@rocketmq-connect/proto/storage';
+import { type Clock, type Random, toPlainError } from '@rocketmq-connect/sdk';
+import type { Logger } from '@rocketmq-connect/telemetry';
+import { ClusterState } from './cluster-state.ts';
+import { clusterHandlers } from './cluster-view.ts';
+import { LeaderLoop } from './leader-loop.ts';
+
+export interface SchedulerServiceDeps {
+  readonly store: MetadataStore;
+  readonly keys: ClusterKeys;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Of this replica. */
+  readonly id: string;
+  /** Of the leader key: how long after a leader's death another takes over. Default 10 s. */
+  readonly leaseTtlMs?: number;
+  /** How long a runner that is gone keeps its units. Default 0: a lost lease is patience enough. */
+  readonly graceMs?: number;
+}
+
+export interface SchedulerService {
+  readonly implementations: readonly Implementation[];
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Decides where units should run. Replicas elect a leader; only it writes targets, each write fenced by its leader key. */
+export function createSchedulerService(deps: SchedulerServiceDeps): SchedulerService {
+  const { store, keys, clock, log, id } = deps;
+  const onRegression = (seen: bigint, answered: bigint): void => {
+    log.error('the metadata store was set back: this scheduler stops; restart it when the store is as it should be', {
+      seen: String(seen),
+      answered: String(answered),
+    });
+    void stop();
+  };
+  const state = new ClusterState({ store, keys, clock, log, onRegression });
+  const election = new Election({
+    store,
+    key: keys.leader,
+    value: encodeStored(StoredLeader, { scheduler: id }),
+    clock,
+    ttlMs: deps.leaseTtlMs ?? 10_000,
+    onElected: () => {
+      log.info('leads the scheduling', { scheduler: id });
+      loop.wake();
+    },
+    onLost: (reason) => log.info('leads the scheduling no more', { scheduler: id, reason }),
+    onRegression,
+    onTrouble: (error) => log.debug('the election meets trouble and goes on', { error: toPlainError(error).message }),
+  });
+  const loop = new LeaderLoop({ store, keys, clock, log, graceMs: deps.graceMs ?? 0, state, leader: () => election.leader() });
+  const stop = async (): Promise<void> => {
+    await loop.stop();
+    await election.stop();
+    state.stop();
+  };
+  return {
+    implementations: [implement(ClusterServiceDefinition, clusterHandlers(deps))],
+    start: async () => {
+      state.start();
+      loop.start();
+      election.start();
+    },
+    stop,
+  };
+}

@@ -1,0 +1,466 @@
+import assert from 'node:assert/strict';
+import { clusterKeys, generationOf, lastSegment } from '@rocketmq-connect/cluster';
+import type { Handlers } from '@rocketmq-connect/mesh';
+import type { Lease } from '@rocketmq-connect/metadata-store';
+import { SimulatedStore } from '@rocketmq-connect/metadata-store/simulated';
+import type { ClusterServiceDefinition } from '@rocketmq-connect/proto/cluster';
+import { ConnectorType, TargetState, UnitState } from '@rocketmq-connect/proto/common';
+import {
+  StoredDrain,
+  StoredOwner,
+  StoredRunner,
+  StoredSpec,
+  StoredStatus,
+  StoredTarget,
+  StoredTaskSet,
+} from '@rocketmq-connect/proto/storage';
+import { quietLogger } from '../../test/support/quiet-logger.ts';
+import { VirtualClock } from '../../test/support/virtual-clock.ts';
+import { createSchedulerService, type SchedulerService } from './index.ts';
+
+describe('the scheduler', () => {
+  it('places the units of RUNNING and PAUSED connectors, and none of STOPPED ones', async () => {
+    const world = await World.with(['r1', 'r2']);
+    await world.connector('a', 2);
+    await world.connector('p', 1, TargetState.PAUSED);
+    await world.connector('s', 1, TargetState.STOPPED);
+    await world.settle();
+    const targets = world.targets();
+    assert.deepEqual([...targets.keys()].sort(), ['connectors/a', 'connectors/p', 'tasks/a/0', 'tasks/a/1', 'tasks/p/0']);
+    assert.equal(world.generation('tasks/a/1'), world.pointer('a'));
+    assert.equal(world.generation('connectors/a'), '');
+    await world.stop();
+  });
+
+  it('a new generation keeps the runner and takes the place of the old one', async () => {
+    const world = await World.with(['r1', 'r2', 'r3']);
+    await world.connector('a', 3);
+    await world.settle();
+    const before = world.targets();
+    await world.publish('a', 3);
+    await world.settle();
+    assert.deepEqual(world.targets(), before);
+    assert.equal(world.generation('tasks/a/0'), world.pointer('a'));
+    await world.stop();
+  });
+
+  it('S018: what is stopped or deleted vanishes from the targets and nothing else moves', async () => {
+    const world = await World.with(['r1', 'r2']);
+    for (const name of ['a', 'b', 'c', 'd']) await world.connector(name, 2);
+    await world.settle();
+    const before = world.targets();
+    await world.erase('b');
+    await world.settle();
+    const after = world.targets();
+    assert.equal(
+      [...after.keys()].some((unit) => unit.includes('/b')),
+      false,
+    );
+    const moved = [...after].filter(([unit, runner]) => before.get(unit) !== runner);
+    assert.ok(moved.length <= 2, `${moved}`);
+    await world.stop();
+  });
+
+  it('S005, S006: an added runner takes over its share in bounded moves, each whole in one transaction', async () => {
+    const world = await World.with(['r1', 'r2']);
+    for (const name of ['a', 'b', 'c', 'd']) await world.connector(name, 4);
+    await world.settle();
+    world.runnersFollow();
+    const before = world.targets();
+    await world.runner('r3');
+    await world.settle(10_000);
+    const after = world.targets();
+    const counts = world.counts();
+    assert.ok(Math.max(...counts.values()) - Math.min(...counts.values()) <= 1, `${[...counts]}`);
+    for (const [unit, runner] of after) if (before.get(unit) !== runner) assert.equal(runner, 'r3');
+    await world.stop();
+  });
+
+  it('a move that its runner has not made yet counts: nothing else moves until then', async () => {
+    const world = await World.with(['r1']);
+    await world.connector('a', 14);
+    await world.settle();
+    await world.ownAll();
+    await world.runner('r2');
+    await world.settle(60_000);
+    assert.equal(world.counts().get('r2'), 3);
+    await world.ownAll();
+    await world.settle(60_000);
+    assert.equal(world.counts().get('r2'), 6);
+    await world.stop();
+  });
+
+  it('without a delay, units of a runner that is gone move at once, its row goes, and only they move', async () => {
+    const world = await World.with(['r1', 'r2', 'r3']);
+    for (const name of ['a', 'b', 'c']) await world.connector(name, 3);
+    await world.settle();
+    const before = world.targets();
+    await world.lose('r2');
+    await world.settle(1_000);
+    const after = world.targets();
+    assert.equal(after.size, before.size);
+    for (const [unit, runner] of after) if (before.get(unit) !== runner) assert.equal(before.get(unit), 'r2');
+    assert.deepEqual(world.rows(), ['r1', 'r3']);
+    await world.stop();
+  });
+
+  it('S014: within the delay nothing moves, after it everything of the runner does', async () => {
+    const world = await World.with(['r1', 'r2'], { graceMs: 60_000 });
+    await world.connector('a', 4);
+    await world.settle();
+    const before = world.targets();
+    await world.lose('r2');
+    await world.settle(55_000);
+    assert.deepEqual(world.targets(), before);
+    await world.settle(10_000);
+    assert.deepEqual([...new Set(world.targets().values())], ['r1']);
+    assert.deepEqual(world.rows(), ['r1']);
+    assert.deepEqual(world.store.peek(world.keys.absences), []);
+    await world.stop();
+  });
+
+  it('S015: a runner that returns within the delay finds its units, and its absence is forgotten', async () => {
+    const world = await World.with(['r1', 'r2'], { graceMs: 60_000 });
+    await world.connector('a', 4);
+    await world.settle();
+    const before = world.targets();
+    await world.lose('r2');
+    await world.settle(30_000);
+    await world.runner('r2');
+    await world.settle(120_000);
+    assert.deepEqual(world.targets(), before);
+    assert.deepEqual(world.store.peek(world.keys.absences), []);
+    await world.stop();
+  });
+
+  it('S016: when the leader dies another takes over and moves nothing; a delay goes on over it', async () => {
+    const world = await World.with(['r1', 'r2'], { graceMs: 60_000 });
+    for (const name of ['a', 'b']) await world.connector(name, 3);
+    await world.settle();
+    const before = world.targets();
+    await world.lose('r2');
+    await world.settle(20_000);
+    const [first] = world.schedulers;
+    const second = await world.scheduler('s2', { graceMs: 60_000 });
+    world.store.client('s1').partition();
+    await world.settle(20_000);
+    assert.equal(world.leader(), 's2');
+    assert.deepEqual(world.targets(), before);
+    await world.settle(15_000);
+    assert.deepEqual(world.targets(), before);
+    await world.settle(15_000);
+    assert.deepEqual([...new Set(world.targets().values())], ['r1']);
+    assert.notEqual(first, second);
+    await world.stop();
+  });
+
+  it('a deposed leader that thaws writes nothing: its writes compare the leader key', async () => {
+    const world = await World.with(['r1', 'r2']);
+    await world.connector('a', 2);
+    await world.settle();
+    const writesOf = new Set<string>();
+    let holdMs = 0;
+    world.store.faults = ({ client, txn }) => {
+      if (txn?.then.some((operation) => operation.op === 'put' && operation.key.includes('/targets/')) !== true) return undefined;
+      writesOf.add(client);
+      return client === 's1' ? { delayMs: holdMs } : undefined;
+    };
+    holdMs = 40_000;
+    await world.connector('b', 2);
+    await world.clock.advance(1_000);
+    assert.ok(writesOf.has('s1'));
+    await world.scheduler('s2');
+    await world.store.client('s1').deafenWatches();
+    for (const kv of world.store.peek({ start: world.keys.leader, end: `${world.keys.leader}\0` })) world.store.expireLease(kv.leaseId);
+    await world.settle(5_000);
+    assert.equal(world.leader(), 's2');
+    await world.connector('c', 2);
+    await world.settle(5_000);
+    const settled = world.targets();
+    await world.settle(60_000);
+    assert.deepEqual(world.targets(), settled);
+    assert.equal(settled.size, 9);
+    await world.stop();
+  });
+
+  it('a drained runner gives everything away and gets it back when the drain is undone', async () => {
+    const world = await World.with(['r1', 'r2']);
+    await world.connector('a', 3);
+    await world.settle();
+    world.runnersFollow();
+    await world.drain('r1');
+    await world.settle();
+    assert.deepEqual([...new Set(world.targets().values())], ['r2']);
+    await world.undrain('r1');
+    await world.settle(10_000);
+    assert.equal(world.counts().get('r1'), 2);
+    await world.stop();
+  });
+
+  it('leaves out what cannot be read, and what no runner can run, and schedules the rest', async () => {
+    const world = await World.with(['r1']);
+    await world.put(world.keys.spec('broken'), 'no json');
+    await world.connector('a', 1);
+    await world.connector('nobody', 1, TargetState.RUNNING, 'NoSuchPlugin');
+    await world.settle();
+    assert.deepEqual([...world.targets().keys()].sort(), ['connectors/a', 'tasks/a/0']);
+    await world.stop();
+  });
+
+  it('waits for quiet, but not for ever', async () => {
+    const world = await World.with(['r1']);
+    await world.settle();
+    await world.connector('a', 1);
+    let writtenAfter = 0;
+    for (let ms = 0; ms < 2_000 && writtenAfter === 0; ms += 20) {
+      await world.connector(`n${ms}`, 0);
+      await world.clock.advance(20);
+      if (world.targets().has('tasks/a/0')) writtenAfter = ms + 20;
+    }
+    assert.ok(writtenAfter >= 200 && writtenAfter <= 600, `${writtenAfter} ms`);
+    await world.stop();
+  });
+
+  it('survives a store that refuses, loses and delays', async () => {
+    const world = await World.with(['r1', 'r2', 'r3']);
+    let seed = 1;
+    world.store.faults = ({ client, txn }) => {
+      seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+      if (client !== 's1' || txn === undefined) return undefined;
+      const outcomes = ['unavailable', 'unknownApplied', 'unknownNotApplied', 'unknownAppliedLater'] as const;
+      const outcome = outcomes[(seed >>> 8) % 8];
+      return outcome === undefined ? undefined : { outcome, laterMs: 700 };
+    };
+    for (let i = 0; i < 12; i++) {
+      await world.connector(`c${i}`, 3);
+      await world.clock.advance(300);
+      if (i === 5) await world.lose('r2');
+      if (i === 9) await world.runner('r2');
+    }
+    world.store.faults = undefined;
+    world.runnersFollow();
+    await world.settle(60_000);
+    const counts = world.counts();
+    assert.equal(world.targets().size, 48);
+    assert.ok(Math.max(...counts.values()) - Math.min(...counts.values()) <= 1, `${[...counts]}`);
+    await world.stop();
+  });
+
+  it('places hundreds of connectors in transactions that the store takes', async () => {
+    const world = await World.with(Array.from({ length: 90 }, (_, i) => `r${i}`));
+    for (let i = 0; i < 300; i++) await world.connector(`connector-${i}`, 4);
+    await world.settle(5_000);
+    assert.equal(world.targets().size, 1_500);
+    for (let i = 0; i < 40; i++) await world.lose(`r${i}`);
+    await world.settle(5_000);
+    assert.equal(world.targets().size, 1_500);
+    assert.equal(world.rows().length, 50);
+    await world.stop();
+  });
+
+  it('tells who runs what: runners, units, the leader', async () => {
+    const world = await World.with(['r1']);
+    await world.connector('a', 1);
+    await world.drain('r1');
+    await world.settle();
+    await world.undrain('r1');
+    await world.settle();
+    await world.ownAll();
+    const token = await world.revisionOf('tasks/a/0');
+    const status = { ...StoredStatus.create(), state: UnitState.RUNNING, token };
+    await world.put(world.keys.status({ connector: 'a', task: 0 }), JSON.stringify(StoredStatus.toJSON(status)));
+    await world.put(world.keys.status({ connector: 'a' }), JSON.stringify(StoredStatus.toJSON({ ...status, token: 1n })));
+    const { runners, leader } = await world.cluster().listRunners({}, world.call);
+    assert.equal(leader, 's1');
+    assert.deepEqual(
+      runners.map(({ id, draining, ownedUnits, targetUnits }) => ({ id, draining, ownedUnits, targetUnits })),
+      [{ id: 'r1', draining: false, ownedUnits: 2, targetUnits: 2 }],
+    );
+    const { units } = await world.cluster().listUnits({ connector: 'a' }, world.call);
+    assert.deepEqual(
+      units.map(({ id, task, targetRunner, ownerRunner, state }) => [id, task, targetRunner, ownerRunner, state]),
+      [
+        ['connectors/a', -1, 'r1', 'r1', UnitState.UNASSIGNED],
+        ['tasks/a/0', 0, 'r1', 'r1', UnitState.RUNNING],
+      ],
+    );
+    await world.stop();
+  });
+});
+
+/** Stands for runners and config-service: puts what they would, and checks after every revision that no unit is targeted twice. */
+class World {
+  readonly clock = new VirtualClock();
+  readonly store = new SimulatedStore(this.clock);
+  readonly keys = clusterKeys('test');
+  readonly schedulers: SchedulerService[] = [];
+  readonly call = { signal: new AbortController().signal, identity: '' };
+  readonly #hand = this.store.client('hand');
+  readonly #leases = new Map<string, Lease>();
+  #following = false;
+
+  static async with(runners: readonly string[], options: { graceMs?: number } = {}): Promise<World> {
+    const world = new World();
+    world.store.observe((events) => {
+      const touched = events.some((event) => (event.type === 'put' ? event.kv.key : event.key).includes('/targets/'));
+      if (touched) world.#checkOnce();
+    });
+    for (const id of runners) await world.runner(id);
+    await world.scheduler('s1', options);
+    await world.settle();
+    return world;
+  }
+
+  async scheduler(id: string, options: { graceMs?: number } = {}): Promise<SchedulerService> {
+    const store = this.store.client(id);
+    const service = createSchedulerService({
+      store,
+      keys: this.keys,
+      clock: this.clock,
+      random: () => 0.5,
+      log: quietLogger,
+      id,
+      ...options,
+    });
+    this.schedulers.push(service);
+    await service.start();
+    return service;
+  }
+
+  async stop(): Promise<void> {
+    for (const scheduler of this.schedulers) await this.clock.resolve(scheduler.stop());
+  }
+
+  settle(ms = 2_000): Promise<void> {
+    return this.clock.advance(ms);
+  }
+
+  async put(key: string, value: string, leaseId?: bigint): Promise<void> {
+    await this.#hand.txn({ compare: [], then: [{ op: 'put', key, value, ...(leaseId === undefined ? {} : { leaseId }) }] });
+  }
+
+  async runner(id: string): Promise<void> {
+    const lease = await this.#hand.grantLease(1_000_000_000);
+    this.#leases.set(id, lease);
+    const plugins = [{ name: 'File', version: '1', type: ConnectorType.SOURCE, aliases: [], secretKeys: [] }];
+    await this.put(
+      this.keys.runner(id),
+      JSON.stringify(StoredRunner.toJSON({ ...StoredRunner.create(), id, session: 's', plugins })),
+      lease.id,
+    );
+  }
+
+  async lose(id: string): Promise<void> {
+    await this.#leases.get(id)?.revoke();
+  }
+
+  async connector(name: string, tasks: number, targetState: TargetState = TargetState.RUNNING, plugin = 'File'): Promise<void> {
+    await this.put(this.keys.spec(name), JSON.stringify(StoredSpec.toJSON({ ...StoredSpec.create(), name, targetState, plugin })));
+    await this.publish(name, tasks);
+  }
+
+  async publish(name: string, tasks: number): Promise<void> {
+    await this.put(this.keys.taskSet(name), JSON.stringify(StoredTaskSet.toJSON({ ...StoredTaskSet.create(), tasks })));
+  }
+
+  async erase(name: string): Promise<void> {
+    await this.#hand.txn({
+      compare: [],
+      then: [
+        { op: 'delete', key: this.keys.spec(name) },
+        { op: 'delete', key: this.keys.taskSet(name) },
+      ],
+    });
+  }
+
+  async drain(id: string): Promise<void> {
+    await this.put(this.keys.drain(id), JSON.stringify(StoredDrain.toJSON({ who: 'ann' })));
+  }
+
+  async undrain(id: string): Promise<void> {
+    await this.#hand.txn({ compare: [], then: [{ op: 'delete', key: this.keys.drain(id) }] });
+  }
+
+  /** From now on every runner owns at once what it is targeted at. */
+  runnersFollow(): void {
+    if (!this.#following)
+      this.store.observe((events) => {
+        const touched = events.some((event) => event.type === 'put' && event.kv.key.includes('/targets/'));
+        if (touched) this.clock.after(1, () => void this.ownAll());
+      });
+    this.#following = true;
+    void this.ownAll();
+  }
+
+  /** Every unit is owned by the runner that it is targeted at. */
+  async ownAll(): Promise<void> {
+    const targets = this.targets();
+    const owners = new Map(
+      [...targets].map(([unit, runner]) => {
+        const [kind = '', name = '', task] = unit.split('/');
+        const key = task === undefined ? this.keys.connectorOwner(name) : this.keys.taskOwner(name, this.pointer(name), Number(task));
+        return [kind === '' ? '' : key, runner];
+      }),
+    );
+    for (const { key } of this.store.peek(this.keys.owners))
+      if (!owners.has(key)) await this.#hand.txn({ compare: [], then: [{ op: 'delete', key }] });
+    for (const [key, runner] of owners) {
+      const value = JSON.stringify(StoredOwner.toJSON({ runner, session: 's' }));
+      const present = this.store.peek({ start: key, end: `${key}\0` })[0];
+      if (present?.value !== value) await this.put(key, value);
+    }
+  }
+
+  targets(): Map<string, string> {
+    const targets = new Map<string, string>();
+    for (const kv of this.store.peek(this.keys.targets)) {
+      for (const unit of Object.keys(StoredTarget.fromJSON(JSON.parse(kv.value)).units)) targets.set(unit, lastSegment(kv.key));
+    }
+    return targets;
+  }
+
+  counts(): Map<string, number> {
+    const counts = new Map(this.store.peek(this.keys.runners).map((kv) => [lastSegment(kv.key), 0]));
+    for (const runner of this.targets().values()) counts.set(runner, (counts.get(runner) ?? 0) + 1);
+    return counts;
+  }
+
+  rows(): string[] {
+    return this.store.peek(this.keys.targets).map(({ key }) => lastSegment(key));
+  }
+
+  generation(unit: string): string | undefined {
+    return this.store
+      .peek(this.keys.targets)
+      .map(({ value }) => StoredTarget.fromJSON(JSON.parse(value)).units[unit])
+      .find((generation) => generation !== undefined);
+  }
+
+  pointer(name: string): string {
+    const key = this.keys.taskSet(name);
+    return generationOf(this.store.peek({ start: key, end: `${key}\0` })[0]?.modRevision ?? 0n);
+  }
+
+  leader(): string | undefined {
+    return this.store.peek({ start: this.keys.leader, end: `${this.keys.leader}\0` }).map(({ value }) => JSON.parse(value).scheduler)[0];
+  }
+
+  async revisionOf(unit: string): Promise<bigint> {
+    const { units } = await this.cluster().listUnits({ connector: '' }, this.call);
+    return units.find(({ id }) => id === unit)?.token ?? 0n;
+  }
+
+  cluster(): Handlers<ClusterServiceDefinition> {
+    return this.schedulers[0]?.implementations[0]?.handlers as unknown as Handlers<ClusterServiceDefinition>;
+  }
+
+  #checkOnce(): void {
+    const seen = new Set<string>();
+    for (const kv of this.store.peek(this.keys.targets)) {
+      for (const unit of Object.keys(StoredTarget.fromJSON(JSON.parse(kv.value)).units)) {
+        assert.ok(!seen.has(unit), `${unit} is targeted twice`);
+        seen.add(unit);
+      }
+    }
+  }
+}
