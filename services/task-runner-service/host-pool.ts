@@ -46,11 +46,11 @@ export interface PooledHost {
 export class HostPool {
   readonly #options: HostPoolOptions;
   readonly #hosts = new Set<Host>();
+  #opened = 0;
   /** Suspects and the group they share a host with; all others are in the group 0. */
   readonly #groups = new Map<string, number>();
   #lastGroup = 0;
   #level: LogLevel | null = null;
-  #whenEmpty: (() => void)[] = [];
 
   constructor(options: HostPoolOptions) {
     this.#options = options;
@@ -106,12 +106,13 @@ export class HostPool {
 
   /** Ends every host; resolves when all are gone, so that nothing of any unit runs (invariant 6). */
   async killAll(): Promise<void> {
-    for (const host of this.#hosts) {
+    const all = [...this.#hosts];
+    for (const host of all) {
       host.units.clear();
       this.#kill(host);
     }
     this.#groups.clear();
-    if (this.#hosts.size > 0) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
+    await Promise.all(all.map((host) => host.gone));
   }
 
   #hostFor(group: number, weight: number): Host {
@@ -139,7 +140,6 @@ export class HostPool {
     if (this.#level !== null) host.handle.send({ type: 'setLogLevel', level: this.#level });
     return host;
   }
-  #opened = 0;
 
   #onEvent(host: Host, event: HostEvent): void {
     if (event.type === 'logs') {
@@ -164,7 +164,7 @@ export class HostPool {
     else if (units.length > 1) this.#halve(units.map(([unit]) => unit));
     for (const [unit, { hosted }] of units) hosted.onGone(exit, unit === culprit);
     host.borrower?.onExit(exit);
-    if (this.#hosts.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
+    host.onGone();
   }
 
   #halve(suspects: readonly string[]): void {
@@ -203,10 +203,15 @@ class Host {
   handle: TaskHost = { id: '', send: () => undefined, kill: () => undefined };
   cancelIdle: () => void = () => undefined;
   cancelKill: () => void = () => undefined;
+  onGone: () => void = () => undefined;
+  readonly gone: Promise<void>;
 
   constructor(group: number, number: number) {
     this.group = group;
     this.number = number;
+    this.gone = new Promise((resolve) => {
+      this.onGone = resolve;
+    });
   }
 }
 

@@ -1,4 +1,4 @@
-import { unitId } from '@rocketmq-connect/cluster';
+import { parseUnitId, unitId } from '@rocketmq-connect/cluster';
 import type { TaskCounters } from '@rocketmq-connect/pipeline/host-protocol';
 import type { ConnectorType, UnitState } from '@rocketmq-connect/proto/common';
 import type { TaskStats } from '@rocketmq-connect/proto/runner';
@@ -73,5 +73,10 @@ export class TaskLedgers {
     const ledger = this.#ledgers.get(id) ?? new TaskLedger();
     this.#ledgers.set(id, ledger);
     return ledger;
+  }
+
+  /** The connector is deleted: one of its name that is created anew counts from zero. */
+  forget(connector: string): void {
+    for (const id of this.#ledgers.keys()) if (parseUnitId(id).connector === connector) this.#ledgers.delete(id);
   }
 }

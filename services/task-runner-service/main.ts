@@ -8,6 +8,7 @@ import { createTaskRunner } from './index.ts';
 
 /** Beyond this a host ends with `outOfMemory`; record bodies are buffers and do not count. */
 const MAX_HEAP_MB = 512;
+const BLOCKED_AFTER_MS = 30_000;
 
 export async function taskRunner(context: ProcessContext): Promise<ProcessService> {
   const { store, keys, clock, random, rpc, configEndpoints, settings, version, dataDirectory, baseDirectory } = context;
@@ -37,6 +38,7 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
       plugins: settings.plugins,
       baseDirectory,
       maxHeapMb: MAX_HEAP_MB,
+      blockedAfterMs: BLOCKED_AFTER_MS,
     }),
     settings: {
       leaseTtlMs: settings.runner.leaseTtlMs,

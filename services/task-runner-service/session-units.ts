@@ -112,6 +112,7 @@ export class SessionUnits {
       onIdle: () => {
         if (this.#lives.get(life) === created) this.#lives.delete(life);
         this.#code.delete(life);
+        if (unit.task === undefined && view.spec(unit.connector) === undefined) this.#tools.ledgers.forget(unit.connector);
         if (this.#lives.size === 0) this.#forgetAll();
       },
       createCode: (owned, events) => {

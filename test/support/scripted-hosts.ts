@@ -207,7 +207,7 @@ function plugin(name: string) {
   return { name, class: name, kind: 'source', version: '1.0.0', description: '', aliases: [], secretKeys: [] } as const;
 }
 
-export function partitionOf(task: number): string {
+function partitionOf(task: number): string {
   return `{"task":${task}}`;
 }
 

@@ -19,12 +19,16 @@ export interface ThreadHostsOptions {
   readonly baseDirectory: string;
   /** Heap of one host: beyond it the host ends with `outOfMemory`, and no other. */
   readonly maxHeapMb: number;
+  /** A host whose event loop turns no more for about this long is ended: code in it blocks it, and the neighbours with it. */
+  readonly blockedAfterMs: number;
 }
 
 /** What `thread-main.ts` is started with. */
 export interface ThreadHostData {
   readonly log: { readonly kind: string };
   readonly deadline: SharedArrayBuffer;
+  /** An Int32 that the host raises as long as its event loop turns. */
+  readonly pulse: SharedArrayBuffer;
   readonly plugins: readonly string[];
   readonly baseDirectory: string;
 }
@@ -43,9 +47,10 @@ export class ThreadHosts implements TaskHosts {
 
   open(listener: TaskHostListener): TaskHost {
     const id = `thread-${++this.#opened}`;
-    const { connectLog, deadline, plugins, baseDirectory, maxHeapMb } = this.#options;
+    const { connectLog, deadline, plugins, baseDirectory, maxHeapMb, blockedAfterMs } = this.#options;
     const log = connectLog();
-    const data: ThreadHostData = { log: log.connection, deadline: deadline.buffer, plugins, baseDirectory };
+    const pulse = new SharedArrayBuffer(4);
+    const data: ThreadHostData = { log: log.connection, deadline: deadline.buffer, pulse, plugins, baseDirectory };
     const worker = new Worker(new URL('./thread-main.ts', import.meta.url), {
       name: id,
       workerData: data,
@@ -54,12 +59,17 @@ export class ThreadHosts implements TaskHosts {
     });
     let killed = false;
     let failure: Error | null = null;
+    const stopWatching = watchPulse(pulse, blockedAfterMs, () => {
+      failure = new Error(`its event loop was blocked for about ${blockedAfterMs} ms`);
+      void worker.terminate();
+    });
     worker.on('message', (event: HostEvent) => listener.onEvent(event));
     worker.on('error', (error: unknown) => {
       failure = error instanceof Error ? error : new Error(String(error));
     });
     // 'exit' is the last event of a worker: no code of it runs any more.
     worker.on('exit', (code) => {
+      stopWatching();
       log.release();
       listener.onExit(exitOf(code, failure, killed, maxHeapMb));
     });
@@ -74,11 +84,31 @@ export class ThreadHosts implements TaskHosts {
   }
 }
 
+const PULSE_CHECKS = 5;
+
+/**
+ * Counts looks at a pulse that did not beat, instead of time: a process that was suspended looks once when it goes on, and blames no host
+ * for it. A host that has not beaten yet is still being loaded; the limits of starts are for that.
+ */
+function watchPulse(pulse: SharedArrayBuffer, blockedAfterMs: number, onBlocked: () => void): () => void {
+  const beats = new Int32Array(pulse);
+  let last = 0;
+  let missed = 0;
+  const timer = setInterval(() => {
+    const now = Atomics.load(beats, 0);
+    missed = now === last && now !== 0 ? missed + 1 : 0;
+    last = now;
+    if (missed === PULSE_CHECKS) onBlocked();
+  }, blockedAfterMs / PULSE_CHECKS);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
 function exitOf(code: number, failure: Error | null, killed: boolean, maxHeapMb: number): HostExit {
   if (failure !== null && 'code' in failure && failure.code === 'ERR_WORKER_OUT_OF_MEMORY') {
     return { reason: 'outOfMemory', message: `it needed more than ${maxHeapMb} MB of heap` };
   }
-  if (failure !== null) return { reason: 'crashed', message: failure.stack ?? failure.message };
+  if (failure !== null) return { reason: 'crashed', message: failure.message };
   if (killed) return { reason: 'killed', message: 'ended by the runner' };
   return { reason: 'crashed', message: `it called process.exit(${code})` };
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '@rocketmq-connect/configuration/system-clock';
 import { connectEmbeddedLog, type EmbeddedLogConnection } from '@rocketmq-connect/message-log/embedded/client';
@@ -9,10 +10,12 @@ import { DeadlineWord } from '@rocketmq-connect/pipeline/task-host';
 import { builtInConnectors } from './built-in.ts';
 import type { ThreadHostData } from './thread-hosts.ts';
 
+const PULSE_MS = 200;
+
 // The entry of a host thread. It imports the data path only: each host pays for what is imported here.
 if (parentPort === null) throw new Error('thread-main.ts runs in a worker thread only');
 const port = parentPort;
-const { log, deadline, plugins, baseDirectory } = workerData as ThreadHostData & { readonly log: EmbeddedLogConnection };
+const { log, deadline, pulse, plugins, baseDirectory } = workerData as ThreadHostData & { readonly log: EmbeddedLogConnection };
 if (log.kind !== 'embedded') throw new Error(`there is no message log of the kind ${log.kind}`);
 
 const runtime = createHostRuntime({
@@ -27,3 +30,6 @@ const runtime = createHostRuntime({
 // A port without a listener keeps what it gets: nothing sent before this moment is lost.
 port.on('message', (command: HostCommand) => runtime.handle(command));
 port.postMessage({ type: 'ready' });
+setInterval(() => Atomics.add(new Int32Array(pulse), 0, 1), PULSE_MS);
+// A thread that is ended from outside writes no cache: without this every host would strip all types anew.
+flushCompileCache();
