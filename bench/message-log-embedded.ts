@@ -70,7 +70,7 @@ async function step(name: string, work: () => Promise<void>): Promise<number> {
   const { user, system } = process.cpuUsage(cpu);
   const rate = (batches * batchSize * 1_000) / ms;
   console.log(
-    `${name.padEnd(16)} ${Math.round(rate / 1e3).toLocaleString('en')} k records/s, ${Math.round((user + system) / 1e3)} ms CPU of ${Math.round(ms)} ms`,
+    `${name.padEnd(16)} ${Math.round(rate / 1e3).toLocaleString('en')} k records/s, ${Math.round((user + system) / 1e3)} ms CPU of ${Math.round(ms)} ms, RSS ${Math.round(process.memoryUsage.rss() / 1e6)} MB`,
   );
   return rate;
 }

@@ -12,17 +12,22 @@ import type { MessageBatch } from './index.ts';
  */
 const HEADER_BYTES = 20;
 const FIXED_BYTES = HEADER_BYTES + 2;
+const MAX_PROPERTIES_BYTES = 32_767;
+const ALLOCATION_BYTES = 4 * 1024;
+const NOTHING: Buffer = Buffer.alloc(0);
 export const NAME_END = '\x01';
 export const VALUE_END = '\x02';
 
-/** Builds batches without an allocation per message. */
+/** Builds batches without an allocation per message. Holds no memory while it is empty. */
 export class BatchBuilder {
-  #buffer: Buffer;
+  #buffer: Buffer = NOTHING;
+  #view: DataView = new DataView(NOTHING.buffer);
+  #capacity: number;
   #bytes = 0;
   #count = 0;
 
   constructor(initialBytes = 64 * 1024) {
-    this.#buffer = Buffer.allocUnsafeSlow(initialBytes);
+    this.#capacity = initialBytes;
   }
 
   get bytes(): number {
@@ -33,22 +38,27 @@ export class BatchBuilder {
     return this.#count;
   }
 
-  /** `properties` is encoded text: name 0x01 value 0x02 ..., at most 32,767 bytes. */
+  /** `properties` is encoded text: name 0x01 value 0x02 ..., at most 32,767 bytes, else `RangeError`. */
   add(body: Buffer, properties: string): void {
-    const most = FIXED_BYTES + body.length + properties.length * 3;
+    const bodyBytes = body.length;
+    const most = FIXED_BYTES + bodyBytes + properties.length * 3;
     if (this.#bytes + most > this.#buffer.length) this.#grow(this.#bytes + most);
     const buffer = this.#buffer;
+    const view = this.#view;
     const at = this.#bytes;
-    buffer.writeInt32BE(0, at + 4);
-    buffer.writeInt32BE(0, at + 8);
-    buffer.writeInt32BE(0, at + 12);
-    buffer.writeInt32BE(body.length, at + 16);
-    body.copy(buffer, at + HEADER_BYTES);
-    const propertiesAt = at + HEADER_BYTES + body.length;
+    const propertiesAt = at + HEADER_BYTES + bodyBytes;
     const propertiesBytes = properties.length === 0 ? 0 : buffer.write(properties, propertiesAt + 2, 'utf8');
-    buffer.writeInt16BE(propertiesBytes, propertiesAt);
-    const size = FIXED_BYTES + body.length + propertiesBytes;
-    buffer.writeInt32BE(size, at);
+    if (propertiesBytes > MAX_PROPERTIES_BYTES) {
+      throw new RangeError(`properties take ${propertiesBytes} bytes; a message holds ${MAX_PROPERTIES_BYTES}`);
+    }
+    const size = FIXED_BYTES + bodyBytes + propertiesBytes;
+    view.setInt32(at, size);
+    view.setInt32(at + 4, 0);
+    view.setInt32(at + 8, 0);
+    view.setInt32(at + 12, 0);
+    view.setInt32(at + 16, bodyBytes);
+    buffer.set(body, at + HEADER_BYTES);
+    view.setInt16(propertiesAt, propertiesBytes);
     this.#bytes = at + size;
     this.#count++;
   }
@@ -56,39 +66,58 @@ export class BatchBuilder {
   /** Hands out what was added and starts anew with a buffer of its own. */
   take(): MessageBatch {
     const batch = { bytes: this.#buffer.subarray(0, this.#bytes), count: this.#count };
-    this.#buffer = Buffer.allocUnsafeSlow(this.#buffer.length);
+    // The next batch will be about as large.
+    if (this.#bytes > 0) this.#capacity = Math.ceil((this.#bytes * 1.25) / ALLOCATION_BYTES) * ALLOCATION_BYTES;
+    this.#use(NOTHING);
     this.#bytes = 0;
     this.#count = 0;
     return batch;
   }
 
   #grow(needed: number): void {
-    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2));
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#capacity, this.#bytes * 2));
     this.#buffer.copy(larger, 0, 0, this.#bytes);
-    this.#buffer = larger;
+    this.#use(larger);
+  }
+
+  #use(buffer: Buffer): void {
+    this.#buffer = buffer;
+    this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
   }
 }
 
 /**
- * Calls `visit` for each message in order; `body` is a slice of `bytes`, `properties` is encoded text (see `property`).
+ * Calls `visit` for each message in order with where its body and its encoded properties lie in `bytes`: makes no object per message.
  * Throws `RangeError` on a layout that does not add up.
  */
-export function decodeMessages(bytes: Buffer, visit: (body: Buffer, properties: string, index: number) => void): void {
+export function visitMessages(
+  bytes: Buffer,
+  visit: (bodyAt: number, bodyEnd: number, propertiesAt: number, propertiesEnd: number, index: number) => void,
+): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const end = bytes.length;
   let at = 0;
-  let index = 0;
-  while (at < bytes.length) {
-    const size = bytes.readInt32BE(at);
+  for (let index = 0; at < end; index++) {
     const bodyAt = at + HEADER_BYTES;
-    const bodyBytes = bytes.readInt32BE(at + 16);
-    const propertiesBytes = bytes.readInt16BE(bodyAt + bodyBytes);
-    if (size !== FIXED_BYTES + bodyBytes + propertiesBytes || bodyBytes < 0 || propertiesBytes < 0 || at + size > bytes.length) {
+    const bodyBytes = bodyAt <= end ? view.getInt32(at + 16) : -1;
+    const bodyEnd = bodyAt + bodyBytes;
+    const propertiesAt = bodyEnd + 2;
+    const propertiesBytes = bodyBytes >= 0 && propertiesAt <= end ? view.getInt16(bodyEnd) : -1;
+    const messageEnd = propertiesAt + propertiesBytes;
+    if (propertiesBytes < 0 || messageEnd > end || view.getInt32(at) !== messageEnd - at) {
       throw new RangeError(`message ${index} at byte ${at} has an impossible layout`);
     }
-    const propertiesAt = bodyAt + bodyBytes + 2;
-    visit(bytes.subarray(bodyAt, bodyAt + bodyBytes), bytes.toString('utf8', propertiesAt, propertiesAt + propertiesBytes), index);
-    at += size;
-    index++;
+    visit(bodyAt, bodyEnd, propertiesAt, messageEnd, index);
+    at = messageEnd;
   }
+}
+
+/** Like `visitMessages`, with a slice of `bytes` as body and the encoded properties as text (see `property`). */
+export function decodeMessages(bytes: Buffer, visit: (body: Buffer, properties: string, index: number) => void): void {
+  visitMessages(bytes, (bodyAt, bodyEnd, propertiesAt, propertiesEnd, index) => {
+    const properties = propertiesAt === propertiesEnd ? '' : bytes.toString('utf8', propertiesAt, propertiesEnd);
+    visit(bytes.subarray(bodyAt, bodyEnd), properties, index);
+  });
 }
 
 /** Encodes one property. Throws `RangeError` where a separator occurs in it: such values go base64 into properties of our own. */
