@@ -59,7 +59,7 @@ export async function killRounds({ rounds, lines, seed }: KillRounds): Promise<{
     assert.equal(await mesh.interrupt(), 0, mesh.output());
     const expected = readFileSync(source);
     assert.ok(readFileSync(copy).equals(expected), `the sink file differs from the source (seed ${seed})`);
-    assert.ok((await topicContent(join(dataDir, 'log'), 'lines')).equals(expected), `the topic differs from the source (seed ${seed})`);
+    assert.ok((await topicContent(join(dataDir, 'messages'), 'lines')).equals(expected), `the topic differs from the source (seed ${seed})`);
     return { lines: written, unclean: rounds };
   } finally {
     rmSync(cwd, { recursive: true, force: true });
