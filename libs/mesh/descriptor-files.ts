@@ -4,7 +4,9 @@ import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/pr
 
 // Of `buf build`, so well-known types are within. ts-proto's own descriptors drop explicit zeros, which grpcurl refuses.
 const bytes = readFileSync(new URL(import.meta.resolve('@rocketmq-connect/proto/descriptors')));
-const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, bytes));
+
+/** Every message and service of this project's protos, and what they import. */
+export const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, bytes));
 
 /** A file and all it imports, serialized; empty if there is no such file. */
 export function fileOf(name: string): readonly Uint8Array[] {

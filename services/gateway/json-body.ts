@@ -13,7 +13,7 @@ export function parseJson(bytes: Buffer): unknown {
 }
 
 // TypeScript does not know the third argument of a reviver yet, nor JSON.rawJSON.
-const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+const { rawJSON, isRawJSON } = JSON as unknown as { rawJSON(text: string): unknown; isRawJSON(value: unknown): boolean };
 const exactIntegers = ((_key: string, value: unknown, { source }: { source?: string }) =>
   typeof value === 'number' && source !== undefined && /^-?\d+$/.test(source) && !Number.isSafeInteger(value)
     ? rawJSON(source)
@@ -51,6 +51,7 @@ export function configOf(value: unknown, field: string): Record<string, string> 
 export function configValue(value: unknown, field: string): string | null {
   if (value === null || typeof value === 'string') return value;
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (isRawJSON(value)) return JSON.stringify(value);
   throw badField(field, `${field} must be a string`, 'write lists and objects as text, e.g. "a,b"');
 }
 
