@@ -1,14 +1,12 @@
 import { ConfigError, DataError } from '@rocketmq-connect/sdk';
 import type { MessageBatch, QueueAddress } from './index.ts';
+import { visitMessages } from './message.ts';
 
 /** The most a batch may hold, in bytes: the default `maxMessageSize` of a RocketMQ broker, which counts a batch as one body. */
 export const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 
 /** The most queues of one topic that `createTopic` takes. */
 export const MAX_QUEUES_PER_TOPIC = 1024;
-
-/** The smallest message of the batch layout: no body, no properties. */
-const MIN_MESSAGE_BYTES = 22;
 
 const TOPIC_NAME = /^[A-Za-z0-9_%|.-]{1,127}$/;
 
@@ -42,16 +40,22 @@ export function checkBatch(batch: MessageBatch): void {
       remedy: 'Send smaller batches, or smaller records.',
     });
   }
-  let at = 0;
   let messages = 0;
-  while (at + MIN_MESSAGE_BYTES <= bytes.length) {
-    const size = bytes.readInt32BE(at);
-    if (size < MIN_MESSAGE_BYTES) break;
-    at += size;
-    messages++;
+  try {
+    visitMessages(bytes, () => {
+      messages++;
+    });
+  } catch (error) {
+    throw layoutInvalid(batch, error);
   }
-  if (at === bytes.length && messages === count) return;
-  throw new DataError(`the batch says ${count} messages but its ${bytes.length} bytes are not that`, { code: 'BATCH_LAYOUT_INVALID' });
+  if (messages !== count) throw layoutInvalid(batch);
+}
+
+function layoutInvalid({ bytes, count }: MessageBatch, cause?: unknown): DataError {
+  return new DataError(`the batch says ${count} messages but its ${bytes.length} bytes are not that`, {
+    code: 'BATCH_LAYOUT_INVALID',
+    cause,
+  });
 }
 
 /** Throws `DataError` for what cannot be a position. */

@@ -216,6 +216,7 @@ describe('EmbeddedLog', () => {
       await client.close();
       await log.close();
       const again = await open({ retentionMs: 0, retentionBytes: 1_000 });
+      await again.upkeep();
       const bytes = segmentFiles(directory).reduce((sum, path) => sum + readFileSync(path).length, 0);
       assert.ok(bytes >= 1_000 && bytes < 1_500, `${bytes}`);
       assert.ok((await connectEmbeddedLog(again.connect().connection).minOffset(queue)) > 0);

@@ -22,6 +22,8 @@ export interface EmbeddedLogOptions {
   readonly flush?: 'commit' | 'batch';
   /** How often retention is looked at and a checkpoint written; default 10 s, 0 only when asked and at `close`. */
   readonly upkeepMs?: number;
+  /** Told when that fails. It is tried again; sends and flushes fail by themselves when they must. */
+  readonly onUpkeepFailed?: (error: unknown) => void;
   /** The time, ms since the epoch; for retention. */
   readonly now?: () => number;
 }
@@ -70,14 +72,16 @@ export class EmbeddedLog {
       flush: 'commit',
       upkeepMs: 10_000,
       now: Date.now,
+      onUpkeepFailed: () => {},
       ...options,
     });
     await log.#recover();
-    await log.upkeep();
     if (log.#options.upkeepMs > 0) {
-      // What fails here fails again, and visibly, in a send or flush.
-      log.#timer = setInterval(() => log.upkeep().catch(() => {}), log.#options.upkeepMs);
+      const upkeep = (): void => void log.upkeep().catch(log.#options.onUpkeepFailed);
+      log.#timer = setInterval(upkeep, log.#options.upkeepMs);
       log.#timer.unref();
+      // Not waited for: to force to disk what a killed process left in the page cache may take long.
+      upkeep();
     }
     return log;
   }

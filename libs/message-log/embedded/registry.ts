@@ -48,7 +48,7 @@ export class Registry {
     const path = join(directory, 'topics.json');
     const state = loadState<RegistryContent>(path);
     if (state.found === 'whole') return new Registry(directory, state.content);
-    const leftovers = state.found === 'absent' ? readdirSync(join(directory, 'topics')) : [];
+    const leftovers = state.found === 'absent' ? listNames(join(directory, 'topics')) : [];
     if (state.found === 'corrupt' || leftovers.length > 0) {
       throw new FatalError(`the registry of topics ${path} is ${state.found === 'corrupt' ? 'corrupt' : 'missing'}`, {
         code: 'REGISTRY_CORRUPT',
@@ -119,7 +119,7 @@ export class Registry {
   removeOrphans(): void {
     const parent = join(this.#directory, 'topics');
     const known = new Set(this.topics().map((topic) => this.#topicDirectory(topic)));
-    for (const name of readdirSync(parent)) if (!known.has(join(parent, name))) removeTree(join(parent, name));
+    for (const name of listNames(parent)) if (!known.has(join(parent, name))) removeTree(join(parent, name));
   }
 
   #topicDirectory(topic: RegisteredTopic): string {
@@ -159,6 +159,14 @@ function checkLayout(directory: string): void {
     field: 'dataDir',
     remedy: `If this directory is a message log, write ${LAYOUT} into that file; else choose another data directory.`,
   });
+}
+
+function listNames(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    throw storageError(error, 'listing', path);
+  }
 }
 
 function removeTree(path: string): void {
