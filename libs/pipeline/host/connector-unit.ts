@@ -1,0 +1,75 @@
+import { type ConnectError, sleep, toPlainError } from '@rocketmq-connect/sdk';
+import { hideSecretsInError } from '../config/secrets.ts';
+import type { ConnectorStart } from '../host-protocol.ts';
+import { queueKey } from '../queues.ts';
+import type { Host } from './host.ts';
+import { sinkQueues } from './sink-queues.ts';
+import { type ResolvedConnector, resolveConnector } from './task-body.ts';
+import type { HostUnit } from './unit.ts';
+
+/** A connector instance: watches for what needs a new task set. */
+export class ConnectorUnit implements HostUnit {
+  readonly #host: Host;
+  readonly #unit: string;
+  readonly #stop = new AbortController();
+  readonly #watching: Promise<void>;
+
+  constructor(host: Host, unit: string, start: ConnectorStart) {
+    this.#host = host;
+    this.#unit = unit;
+    const connector = resolveConnector(host, start.connectorConfig);
+    host.post({ type: 'started', unit });
+    this.#watching = this.#watch(connector, start);
+  }
+
+  setPaused(): void {}
+
+  async freeze(freeze: number): Promise<void> {
+    this.#host.post({ type: 'frozen', unit: this.#unit, freeze, content: { offsets: [], positions: [], sinkStates: {}, marks: [] } });
+  }
+
+  async committed(): Promise<void> {}
+
+  async stop(): Promise<void> {
+    this.#stop.abort(new Error('the connector is to stop'));
+    await this.#watching;
+    this.#host.remove(this.#unit);
+    this.#host.post({ type: 'stopped', unit: this.#unit, content: null });
+  }
+
+  async #watch(connector: ResolvedConnector, start: ConnectorStart): Promise<void> {
+    const { definition, config, secrets } = connector;
+    const { signal } = this.#stop;
+    const replan = (): void => {
+      if (!signal.aborted) this.#host.post({ type: 'replan', unit: this.#unit });
+    };
+    try {
+      if (definition.kind === 'source') await definition.watch?.(config, replan, signal);
+      else await this.#watchTopics(connector, start, replan);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#stop.abort(error);
+      this.#host.remove(this.#unit);
+      this.#host.post({ type: 'failed', unit: this.#unit, error: toPlainError(hideSecretsInError(error, secrets)) });
+    }
+  }
+
+  /** Asks for a plan at the first look too: a topic may have come since the last plan was made. */
+  async #watchTopics({ settings }: ResolvedConnector, { connector }: ConnectorStart, replan: () => void): Promise<void> {
+    const { log, clock, logs } = this.#host;
+    const { signal } = this.#stop;
+    const logger = logs.logger(() => ({ connector, phase: 'watch' }));
+    let known: string | undefined;
+    while (!signal.aborted) {
+      try {
+        const now = (await sinkQueues(log, settings, [])).map(queueKey).join('\n');
+        if (now !== known) replan();
+        known = now;
+      } catch (error) {
+        // The tasks say what is wrong with the log; here it only means that nothing new can be seen.
+        logger.debug('the topics cannot be looked at', { error: (error as ConnectError).message });
+      }
+      await sleep(clock, settings.topicDiscoveryIntervalMs, signal).catch(() => undefined);
+    }
+  }
+}

@@ -1,0 +1,109 @@
+import type { JsonValue, SinkDefinition, SinkState, SinkTask, SinkTaskContext } from '@rocketmq-connect/sdk';
+import type { CommitContent, TaskStart } from '../host-protocol.ts';
+import { RecordDecoder } from '../sink/record-decoder.ts';
+import { SinkLoop } from '../sink/sink-loop.ts';
+import { createChain } from '../stages/chain.ts';
+import { createConverters } from '../stages/converters.ts';
+import { type Host, sessionIsOver } from './host.ts';
+import { type ResolvedConnector, type TaskBody, taskContext, taskParts } from './task-body.ts';
+import type { OpenUnit } from './unit.ts';
+
+/** A put that goes on after a stop has so long to end by itself: then its records count, else they come again. */
+const PUT_GRACE_MS = 3000;
+
+/** A sink task in its host. */
+export function openSink(host: Host, start: TaskStart, connector: ResolvedConnector<SinkDefinition>, unit: OpenUnit): TaskBody {
+  const { stopSignal } = unit;
+  const { counters, phase, logger, errors, plainError } = taskParts(host, start, connector, stopSignal);
+  const { definition, config, resolved, settings } = connector;
+  const chain = createChain(resolved, host.catalogue);
+  const converters = createConverters(resolved, host.catalogue, { textAsBuffer: definition.textAsBuffer === true });
+  const hardStop = new AbortController();
+  let cancelGrace = (): void => undefined;
+  const abortPuts = (): void => hardStop.abort(new Error('the task is to stop'));
+  const onStop = (): void => {
+    cancelGrace = host.clock.after(PUT_GRACE_MS, abortPuts);
+  };
+  stopSignal.addEventListener('abort', onStop, { once: true });
+  let task: SinkTask | null = null;
+  let isOpen = false;
+
+  const loop = new SinkLoop({
+    group: groupOf(start.connector),
+    task: {
+      put: (records, signal) => task?.put(records, signal),
+      flush: () => task?.flush?.(),
+    },
+    decoder: new RecordDecoder(converters),
+    chain,
+    errors,
+    log: host.log,
+    settings,
+    queues: start.queues,
+    positions: start.positions,
+    sinkStates: start.sinkStates,
+    startTimeMs: start.startTimeMs,
+    paused: start.paused,
+    counters,
+    logger,
+    clock: host.clock,
+    sessionIsOver: () => sessionIsOver(host),
+    stopSignal,
+    putSignal: hardStop.signal,
+    onFailed: (error) => {
+      abortPuts();
+      unit.onFailed(error);
+    },
+  });
+  const context: SinkTaskContext = {
+    ...taskContext(host, start, logger, hardStop.signal),
+    report: (record, error) => loop.report(record, error),
+    requestCommit: unit.onCommitWanted,
+    startTimeMs: start.startTimeMs,
+  };
+
+  return {
+    counters,
+    logger,
+    plainError,
+    async start() {
+      task = definition.task(config, context);
+      await task.start?.();
+      stopSignal.throwIfAborted();
+      await task.open?.(start.queues, parseStates(start.sinkStates));
+      isOpen = true;
+    },
+    async run() {
+      phase.now = 'run';
+      await loop.run();
+    },
+    setPaused: (paused) => loop.setPaused(paused),
+    freeze: (id) => loop.freeze(id),
+    committed: (id) => loop.committed(id),
+    async finish(): Promise<CommitContent | null> {
+      phase.now = 'stop';
+      return isOpen ? loop.freeze(-1) : null;
+    },
+    async end() {
+      phase.now = 'stop';
+      cancelGrace();
+      abortPuts();
+      chain.close();
+      try {
+        await loop.close();
+        if (isOpen) await task?.close?.(start.queues);
+      } finally {
+        await task?.stop?.();
+      }
+    },
+  };
+}
+
+function parseStates(states: Readonly<Record<string, string>>): SinkState {
+  return Object.fromEntries(Object.entries(states).map(([name, text]) => [name, JSON.parse(text) as JsonValue]));
+}
+
+/** The consumer group that the log's own tools show. */
+function groupOf(connector: string): string {
+  return `connect-${connector.replace(/[^\w%|-]/g, '_')}`.slice(0, 200);
+}

@@ -1,0 +1,90 @@
+import type { JsonValue, SourceDefinition, SourceOffset, SourcePartition, SourceTask, SourceTaskContext } from '@rocketmq-connect/sdk';
+import { canonicalJson } from '../canonical-json.ts';
+import { resolveReferences } from '../config/references.ts';
+import type { CommitContent, TaskStart } from '../host-protocol.ts';
+import { RecordEncoder } from '../source/record-encoder.ts';
+import { SourceLoop } from '../source/source-loop.ts';
+import { createChain } from '../stages/chain.ts';
+import { createConverters } from '../stages/converters.ts';
+import { type Host, sessionIsOver } from './host.ts';
+import { type ResolvedConnector, type TaskBody, taskContext, taskParts } from './task-body.ts';
+import type { OpenUnit } from './unit.ts';
+
+/** A source task in its host. */
+export function openSource(host: Host, start: TaskStart, connector: ResolvedConnector<SourceDefinition>, unit: OpenUnit): TaskBody {
+  const { stopSignal } = unit;
+  const { counters, phase, logger, errors, plainError } = taskParts(host, start, connector, stopSignal);
+  const { definition, config, resolved, settings } = connector;
+  const chain = createChain(resolved, host.catalogue);
+  const encoder = new RecordEncoder(chain, createConverters(resolved, host.catalogue));
+  const context: SourceTaskContext = { ...taskContext(host, start, logger, stopSignal), ...committedOffsets(start) };
+  let task: SourceTask | null = null;
+  let loop: SourceLoop | null = null;
+  let isPaused = start.paused;
+
+  return {
+    counters,
+    logger,
+    plainError,
+    async start() {
+      task = definition.task(config, context, resolveReferences(start.taskConfig, host.references));
+      loop = new SourceLoop({
+        connector: start.connector,
+        task,
+        encoder,
+        errors,
+        log: host.log,
+        settings,
+        exactlyOnce: definition.deterministic === true && settings.exactlyOnce === 'auto' && host.log.capabilities.assign,
+        uncleanMarks: start.uncleanMarks,
+        paused: isPaused,
+        counters,
+        logger,
+        clock: host.clock,
+        sessionIsOver: () => sessionIsOver(host),
+        stopSignal,
+        onCommitWanted: unit.onCommitWanted,
+        onFailed: unit.onFailed,
+      });
+      await task.start?.();
+    },
+    async run() {
+      phase.now = 'run';
+      await loop?.run();
+    },
+    setPaused(paused) {
+      isPaused = paused;
+      loop?.setPaused(paused);
+    },
+    async freeze(id) {
+      return loop === null ? null : loop.freeze(id);
+    },
+    async committed(id) {
+      await loop?.committed(id);
+    },
+    async finish(): Promise<CommitContent | null> {
+      phase.now = 'stop';
+      return loop === null ? null : loop.finish();
+    },
+    async end() {
+      phase.now = 'stop';
+      loop?.close();
+      chain.close();
+      await task?.stop?.();
+    },
+  };
+}
+
+type CommittedOffsets = Pick<SourceTaskContext, 'offset' | 'offsets'>;
+
+function committedOffsets({ offsets }: TaskStart): CommittedOffsets {
+  const committed = new Map<string, { partition: SourcePartition; offset: SourceOffset }>();
+  for (const { partition, offset } of offsets) {
+    const parsed = { partition: JSON.parse(partition) as SourcePartition, offset: JSON.parse(offset) as SourceOffset };
+    committed.set(canonicalJson(parsed.partition as JsonValue), parsed);
+  }
+  return {
+    offset: (partition) => committed.get(canonicalJson(partition as JsonValue))?.offset,
+    offsets: () => [...committed.values()],
+  };
+}

@@ -1,0 +1,91 @@
+import type { FetchedMessages } from '@rocketmq-connect/message-log';
+import { decodeMessages } from '@rocketmq-connect/message-log/message';
+import type { SinkRecord } from '@rocketmq-connect/sdk';
+import type { FailedRecord, Stage } from '../errors.ts';
+import { decodeProperties, encodeHeaders, encodeProperties, hasOnlyAnId, withoutId } from '../record-properties.ts';
+import type { Converters } from '../stages/converters.ts';
+
+/** A message that no converter takes, with the way to try again. */
+export interface Undecoded {
+  readonly index: number;
+  readonly error: unknown;
+  readonly failed: FailedRecord;
+  readonly again: () => SinkRecord;
+}
+
+/** Messages in, records out. Bodies are slices of what was read: nothing is copied that no converter copies. */
+export class RecordDecoder {
+  readonly #converters: Converters;
+  #stage: Stage = 'VALUE_CONVERTER';
+
+  constructor(converters: Converters) {
+    this.#converters = converters;
+  }
+
+  /** One entry per message, in order; null where it failed. */
+  decode(fetched: FetchedMessages): { readonly records: (SinkRecord | null)[]; readonly failures: readonly Undecoded[] } {
+    const { queue, offset } = fetched;
+    const records: (SinkRecord | null)[] = [];
+    const failures: Undecoded[] = [];
+    decodeMessages(fetched.bytes, (body, properties, index) => {
+      const origin = { topic: queue.topic, broker: queue.broker, queue: queue.queue, offset: offset + index };
+      try {
+        records.push(this.#record(body, properties, origin));
+      } catch (error) {
+        records.push(null);
+        const failed = { stage: this.#stage, topic: queue.topic, origin, body, properties: withoutId(properties) };
+        failures.push({ index, error, failed, again: () => this.#record(body, properties, origin) });
+      }
+    });
+    return { records, failures };
+  }
+
+  /** A record that the sink or a transform refused, as its dead letter: the message it came from, if that is at hand. */
+  failed(record: SinkRecord, stage: Stage, at: FetchedMessages | undefined): FailedRecord {
+    const { origin } = record;
+    const message = at === undefined ? undefined : messageAt(at, origin.offset - at.offset);
+    return { stage, topic: origin.topic, origin, ...(message ?? this.#encode(record)) };
+  }
+
+  #record(body: Buffer, properties: string, origin: SinkRecord['origin']): SinkRecord {
+    const { topic } = origin;
+    if (hasOnlyAnId(properties)) {
+      this.#stage = 'VALUE_CONVERTER';
+      const { schema, value } = this.#converters.value.toConnect(topic, body);
+      return schema === undefined ? { topic, value, origin } : { topic, value, valueSchema: schema, origin };
+    }
+    this.#stage = 'HEADER_CONVERTER';
+    const { key: keyBytes, timestamp, isNull, headers } = decodeProperties(properties, this.#converters.header);
+    this.#stage = 'KEY_CONVERTER';
+    const key = keyBytes === null ? undefined : this.#converters.key.toConnect(topic, keyBytes, headers);
+    this.#stage = 'VALUE_CONVERTER';
+    const { schema, value } = this.#converters.value.toConnect(topic, isNull ? null : body, headers);
+    return {
+      topic,
+      ...(key === undefined ? {} : { key: key.value, ...(key.schema === undefined ? {} : { keySchema: key.schema }) }),
+      value,
+      ...(schema === undefined ? {} : { valueSchema: schema }),
+      ...(headers.length === 0 ? {} : { headers }),
+      ...(timestamp === undefined ? {} : { timestamp }),
+      origin,
+    };
+  }
+
+  #encode(record: SinkRecord): { body: Buffer; properties: string } {
+    const { key: keyConverter, value: valueConverter, header } = this.#converters;
+    const { topic, headers = [] } = record;
+    const value = valueConverter.fromConnect(topic, record.valueSchema, record.value, headers);
+    const hasKey = record.key !== undefined && record.key !== null;
+    const key = hasKey ? keyConverter.fromConnect(topic, record.keySchema, record.key, headers) : null;
+    const properties = encodeProperties(undefined, key, record.timestamp, value === null) + encodeHeaders(headers, header);
+    return { body: value ?? Buffer.alloc(0), properties };
+  }
+}
+
+function messageAt(fetched: FetchedMessages, index: number): { body: Buffer; properties: string } | undefined {
+  let found: { body: Buffer; properties: string } | undefined;
+  decodeMessages(fetched.bytes, (body, properties, at) => {
+    if (at === index) found = { body, properties: withoutId(properties) };
+  });
+  return found;
+}

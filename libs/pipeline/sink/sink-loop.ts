@@ -1,0 +1,350 @@
+import type { FetchedMessages, MessageLog, QueueAddress, QueueReader } from '@rocketmq-connect/message-log';
+import { PositionLostError } from '@rocketmq-connect/message-log/position-lost';
+import { type Clock, type ConnectError, FatalError, type SinkRecord, type SinkTask, type TaskLogger } from '@rocketmq-connect/sdk';
+import type { PipelineSettings } from '../config/settings.ts';
+import { type ErrorPlace, isRetriable } from '../errors.ts';
+import type { CommitContent, TaskCounters } from '../host-protocol.ts';
+import { sessionOver } from '../session.ts';
+import type { TransformChain } from '../stages/chain.ts';
+import type { RecordDecoder } from './record-decoder.ts';
+import { SinkPositions } from './sink-positions.ts';
+
+export interface SinkLoopOptions {
+  readonly group: string;
+  readonly task: SinkTask;
+  readonly decoder: RecordDecoder;
+  readonly chain: TransformChain;
+  readonly errors: ErrorPlace;
+  readonly log: MessageLog;
+  readonly settings: PipelineSettings;
+  readonly queues: readonly QueueAddress[];
+  readonly positions: readonly { readonly queue: QueueAddress; readonly position: number }[];
+  /** Name → JSON text, as last committed. */
+  readonly sinkStates: Readonly<Record<string, string>>;
+  readonly startTimeMs: number;
+  readonly paused: boolean;
+  readonly counters: TaskCounters;
+  readonly logger: TaskLogger;
+  readonly clock: Clock;
+  readonly sessionIsOver: () => boolean;
+  /** Aborted when the task is to stop: ends reads and waits. */
+  readonly stopSignal: AbortSignal;
+  /** Aborted when a `put` must not go on: what it leaves behind is then not committed. */
+  readonly putSignal: AbortSignal;
+  readonly onFailed: (error: unknown) => void;
+}
+
+const READ_WAIT_MS = 1000;
+const MAX_STATE_BYTES = 64 * 1024;
+
+/** The data path of a sink task: read, decode, transform, put, flush, commit. Reads top-down: `run`, `freeze`, `committed`. */
+export class SinkLoop {
+  readonly #options: SinkLoopOptions;
+  readonly #positions: SinkPositions;
+  #reader: QueueReader | null = null;
+  #paused: boolean;
+  #wake: (() => void) | null = null;
+  /** What was read last; dead letters are taken from it. */
+  #read: readonly FetchedMessages[] = [];
+  #records: SinkRecord[] = [];
+  /** Messages that `#records` came from. */
+  #messages = 0;
+  /** Of those, handed to the error place by the sink. */
+  #reported = 0;
+  #isPutting = false;
+  /** A put ended half done: flushing now would commit the half without its positions. */
+  #isTorn = false;
+  #reports = new Set<Promise<void>>();
+  #turn: Promise<unknown> = Promise.resolve();
+  #states: Record<string, string>;
+  #frozen: { readonly id: number; readonly states: Record<string, string> } | null = null;
+
+  constructor(options: SinkLoopOptions) {
+    this.#options = options;
+    this.#paused = options.paused;
+    this.#states = { ...options.sinkStates };
+    this.#positions = new SinkPositions(options.queues, options.positions);
+    options.stopSignal.addEventListener('abort', () => this.#awake(), { once: true });
+  }
+
+  /** Reads and puts until the task is to stop. Failures go to `onFailed`. */
+  async run(): Promise<void> {
+    const { stopSignal, log, group, settings, counters, errors, clock } = this.#options;
+    let failures = 0;
+    let failingSinceMs = 0;
+    try {
+      while (!stopSignal.aborted) {
+        // A sink whose topics do not exist yet has a task without queues.
+        if (this.#paused || this.#options.queues.length === 0) {
+          await this.#sleepUntilWoken();
+          continue;
+        }
+        try {
+          this.#reader ??= await log.assign(group, await this.#positions.start(log, this.#options));
+          this.#read = await this.#reader.read(settings.bytesInFlightMax, READ_WAIT_MS, stopSignal);
+          failures = 0;
+        } catch (error) {
+          if (stopSignal.aborted) return;
+          if (error instanceof PositionLostError && this.#skips(error)) continue;
+          if (!isRetriable(error)) throw error;
+          if (failures === 0) failingSinceMs = clock.monotonic();
+          await errors.backoffUntilTimeout(++failures, failingSinceMs, error, stopSignal);
+          continue;
+        }
+        counters.lag = this.#reader.lag();
+        // What was read before a pause is put; what was read before a stop is read again by whoever goes on.
+        await this.#take(this.#read);
+      }
+    } catch (error) {
+      if (!stopSignal.aborted) this.#options.onFailed(error);
+    }
+  }
+
+  setPaused(paused: boolean): void {
+    this.#paused = paused;
+    this.#awake();
+  }
+
+  /**
+   * Flushes the sink, between two puts, and gives the positions of everything put (invariant 5). Dead letters are durable first
+   * (KIP-610). Null when the last put was cut off.
+   */
+  async freeze(id: number): Promise<CommitContent | null> {
+    return this.#inTurn(async () => {
+      const { task, log, sessionIsOver } = this.#options;
+      if (this.#isTorn) return null;
+      const states = (await task.flush?.()) ?? {};
+      await Promise.all(this.#reports);
+      await log.flush();
+      // Invariant 6: nothing is committed once the session may be over.
+      if (sessionIsOver()) throw sessionOver();
+      const texts = stateTexts(states);
+      this.#frozen = { id, states: texts };
+      const changed = Object.entries(texts).filter(([name, text]) => this.#states[name] !== text);
+      return { offsets: [], positions: this.#positions.freeze(), sinkStates: Object.fromEntries(changed), marks: [] };
+    });
+  }
+
+  /** The frozen content is stored. */
+  async committed(id: number): Promise<void> {
+    const { log, group, logger } = this.#options;
+    const frozen = this.#frozen;
+    if (frozen === null || frozen.id !== id) return;
+    this.#frozen = null;
+    Object.assign(this.#states, frozen.states);
+    // For the tools of the log only: nothing is lost when it fails.
+    for (const { queue, position } of this.#positions.committed()) {
+      await log.mirrorPosition(group, queue, position).catch((error: Error) => {
+        logger.debug('a position was not mirrored', { ...queue, error: error.message });
+      });
+    }
+  }
+
+  /** The sink cannot take a record: resolves when it is durable in the dead-letter topic, or may be skipped. */
+  report(record: SinkRecord, error: ConnectError): Promise<void> {
+    const { errors, decoder, counters, onFailed } = this.#options;
+    const { origin } = record;
+    const fetched = this.#read.find(
+      ({ queue, offset, count }) =>
+        origin.offset >= offset &&
+        origin.offset < offset + count &&
+        queue.queue === origin.queue &&
+        queue.broker === origin.broker &&
+        queue.topic === origin.topic,
+    );
+    const work = async (): Promise<void> => {
+      const outcome = await errors.settle(error, decoder.failed(record, 'TASK_PUT', fetched));
+      counters[outcome]++;
+      if (this.#isPutting) this.#reported++;
+      else counters.acknowledged--;
+    };
+    const reported = work();
+    this.#reports.add(reported);
+    reported.then(
+      () => this.#reports.delete(reported),
+      // A sink may look away from the promise: the record is not lost for that.
+      (refused: unknown) => onFailed(refused),
+    );
+    return reported;
+  }
+
+  async close(): Promise<void> {
+    await this.#reader?.close();
+  }
+
+  async #take(fetched: readonly FetchedMessages[]): Promise<void> {
+    const { decoder, chain, settings, counters, stopSignal } = this.#options;
+    for (const { count } of fetched) {
+      counters.polled += count;
+      counters.inFlight += count;
+    }
+    for (const messages of fetched) {
+      const { queue, offset } = messages;
+      const { records, failures } = decoder.decode(messages);
+      for (const failure of failures) records[failure.index] = await this.#decodeAgain(failure);
+      for (let i = 0; i < records.length; i++) {
+        const record = records[i];
+        if (record === undefined || record === null) {
+          // Settled above.
+        } else if (chain.empty) {
+          this.#records.push(record);
+          this.#messages++;
+        } else {
+          const transformed = this.#transform(record, messages);
+          if (transformed instanceof Promise) await transformed;
+        }
+        if (this.#records.length >= settings.putMaxRecords) {
+          this.#positions.reach(queue, offset + i + 1);
+          await this.#put();
+          if (stopSignal.aborted) return;
+        }
+      }
+      this.#positions.reach(queue, offset + messages.count);
+    }
+    await this.#put();
+  }
+
+  async #decodeAgain({
+    error,
+    failed,
+    again,
+  }: {
+    error: unknown;
+    failed: Parameters<ErrorPlace['settle']>[1];
+    again: () => SinkRecord;
+  }): Promise<SinkRecord | null> {
+    try {
+      return await this.#options.errors.retry(error, again);
+    } catch (last) {
+      await this.#settle(last, failed);
+      return null;
+    }
+  }
+
+  #transform(record: SinkRecord, at: FetchedMessages): void | Promise<void> {
+    try {
+      const outcome = this.#options.chain.apply(record);
+      if (!(outcome instanceof Promise)) return this.#add(outcome);
+      return outcome.then(
+        (later) => this.#add(later),
+        (error) => this.#transformAgain(error, record, at),
+      );
+    } catch (error) {
+      return this.#transformAgain(error, record, at);
+    }
+  }
+
+  async #transformAgain(first: unknown, record: SinkRecord, at: FetchedMessages): Promise<void> {
+    const { errors, chain, decoder } = this.#options;
+    try {
+      this.#add(await errors.retry(first, async () => chain.apply(record)));
+    } catch (error) {
+      await this.#settle(error, decoder.failed(record, 'TRANSFORMATION', at));
+    }
+  }
+
+  #add(outcome: SinkRecord | null | readonly SinkRecord[]): void {
+    const { counters } = this.#options;
+    if (outcome === null || (isList(outcome) && outcome.length === 0)) {
+      counters.filtered++;
+      counters.inFlight--;
+      return;
+    }
+    if (isList(outcome)) this.#records.push(...outcome);
+    else this.#records.push(outcome);
+    this.#messages++;
+  }
+
+  async #settle(error: unknown, failed: Parameters<ErrorPlace['settle']>[1]): Promise<void> {
+    const { errors, counters } = this.#options;
+    counters[await errors.settle(error, failed)]++;
+    counters.inFlight--;
+  }
+
+  /** Puts what was collected, as often as the sink asks for it; then its positions count. */
+  async #put(): Promise<void> {
+    const { errors, clock, counters, stopSignal } = this.#options;
+    const records = this.#records;
+    const sinceMs = clock.monotonic();
+    for (let repetition = 1; records.length > 0; repetition++) {
+      try {
+        await this.#inTurn(() => this.#putOnce(records));
+        break;
+      } catch (error) {
+        if (!isRetriable(error)) throw error;
+        await errors.backoffUntilTimeout(repetition, sinceMs, error, stopSignal);
+      }
+    }
+    if (records.length === 0) this.#positions.put();
+    this.#records = [];
+    counters.acknowledged += this.#messages - this.#reported;
+    counters.inFlight -= this.#messages;
+    this.#messages = 0;
+    this.#reported = 0;
+  }
+
+  async #putOnce(records: readonly SinkRecord[]): Promise<void> {
+    const { task, putSignal, stopSignal, sessionIsOver } = this.#options;
+    stopSignal.throwIfAborted();
+    // Invariant 6: nothing is written once the session may be over.
+    if (sessionIsOver()) throw sessionOver();
+    this.#isPutting = true;
+    try {
+      await task.put(records, putSignal);
+      // In the same turn, so that no flush comes between the records and their positions.
+      this.#positions.put();
+    } catch (error) {
+      if (!isRetriable(error) || putSignal.aborted) this.#isTorn = true;
+      throw error;
+    } finally {
+      this.#isPutting = false;
+    }
+  }
+
+  #skips(error: PositionLostError): boolean {
+    const { settings, counters, logger } = this.#options;
+    if (settings.positionOutOfRange === 'fail' || error.resumeAt <= error.position || this.#reader === null) return false;
+    const missed = error.resumeAt - error.position;
+    logger.warn(`${missed} messages were removed from the log before this sink read them`, { ...error.queue, position: error.position });
+    counters.polled += missed;
+    counters.skipped += missed;
+    this.#reader.seek(error.queue, error.resumeAt);
+    return true;
+  }
+
+  /** Puts and flushes one at a time. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  #sleepUntilWoken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  #awake(): void {
+    const wake = this.#wake;
+    this.#wake = null;
+    wake?.();
+  }
+}
+
+function stateTexts(states: Readonly<Record<string, unknown>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(states).map(([name, state]) => {
+      const text = JSON.stringify(state) ?? 'null';
+      if (Buffer.byteLength(text) <= MAX_STATE_BYTES) return [name, text];
+      throw new FatalError(`the sink's state ${name} has ${Buffer.byteLength(text)} bytes; at most ${MAX_STATE_BYTES} are stored`, {
+        code: 'SINK_STATE_TOO_LARGE',
+        remedy: 'This is an error of the plugin: keep large state in the outside system, and its name here.',
+      });
+    }),
+  );
+}
+
+function isList(outcome: SinkRecord | readonly SinkRecord[]): outcome is readonly SinkRecord[] {
+  return Array.isArray(outcome);
+}

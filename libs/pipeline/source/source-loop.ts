@@ -1,0 +1,296 @@
+import type { MessageLog } from '@rocketmq-connect/message-log';
+import { type Clock, FatalError, type SourceBatch, type SourceTask, sleep, type TaskLogger } from '@rocketmq-connect/sdk';
+import type { PipelineSettings } from '../config/settings.ts';
+import { type ErrorPlace, isRetriable } from '../errors.ts';
+import type { CommitContent, QueueMark as StoredMark, TaskCounters } from '../host-protocol.ts';
+import { queueKey } from '../queues.ts';
+import { sessionOver } from '../session.ts';
+import { type AckSegment, AckTracker, type Checkpoint, type FrozenOffset } from './ack-tracker.ts';
+import type { OutgoingBatch } from './queue-sender.ts';
+import type { RecordEncoder } from './record-encoder.ts';
+import { ReplayWindow } from './replay.ts';
+import { SourceDispatch } from './source-dispatch.ts';
+
+export interface SourceLoopOptions {
+  readonly connector: string;
+  readonly task: SourceTask;
+  readonly encoder: RecordEncoder;
+  readonly errors: ErrorPlace;
+  readonly log: MessageLog;
+  readonly settings: PipelineSettings;
+  /** The source is deterministic and exactly.once is `auto`. */
+  readonly exactlyOnce: boolean;
+  readonly uncleanMarks: readonly StoredMark[];
+  readonly paused: boolean;
+  readonly counters: TaskCounters;
+  readonly logger: TaskLogger;
+  readonly clock: Clock;
+  readonly sessionIsOver: () => boolean;
+  /** Aborted when the task is to stop: ends polls and waits, not sends. */
+  readonly stopSignal: AbortSignal;
+  /** Marks must be committed before the first send to a topic. */
+  readonly onCommitWanted: () => void;
+  readonly onFailed: (error: unknown) => void;
+}
+
+/** A poll that returned at once with nothing is not repeated sooner than this. */
+const EMPTY_POLL_PAUSE_MS = 10;
+/** Longest time without a turn of the event loop: control messages and sends wait for it. */
+const TURN_MS = 5;
+
+/** The data path of a source task: poll, stages, send, acknowledge, commit. Reads top-down: `run`, `freeze`, `committed`, `drain`. */
+export class SourceLoop {
+  readonly #options: SourceLoopOptions;
+  readonly #tracker = new AckTracker();
+  readonly #window: ReplayWindow;
+  readonly #dispatch: SourceDispatch;
+  readonly #end = new AbortController();
+  #bytesInFlight = 0;
+  #paused: boolean;
+  #failed = false;
+  #wake: (() => void) | null = null;
+  #frozen: {
+    readonly id: number;
+    readonly offsets: readonly FrozenOffset[];
+    readonly checkpoint: Checkpoint | null;
+    topics: readonly string[];
+  } | null = null;
+  #givenCheckpoint: Checkpoint | null = null;
+
+  constructor(options: SourceLoopOptions) {
+    this.#options = options;
+    this.#paused = options.paused;
+    options.stopSignal.addEventListener('abort', () => this.#awake(), { once: true });
+    this.#window = new ReplayWindow(options.exactlyOnce ? options.uncleanMarks : [], options.clock);
+    const { log, errors, settings } = options;
+    this.#dispatch = new SourceDispatch({
+      ...options,
+      tracker: this.#tracker,
+      window: this.#window,
+      onAdded: (bytes) => {
+        this.#bytesInFlight += bytes;
+      },
+      sender: {
+        log,
+        clock: options.clock,
+        batch: settings.batch,
+        errors,
+        signal: this.#end.signal,
+        sessionIsOver: options.sessionIsOver,
+        onAcknowledged: (batch) => this.#acknowledged(batch),
+        onRefused: (error) => this.#fail(error),
+      },
+    });
+  }
+
+  /** Polls until the task is to stop. Failures go to `onFailed`. */
+  async run(): Promise<void> {
+    const { stopSignal, settings } = this.#options;
+    try {
+      if (this.#options.exactlyOnce) await this.#scan();
+      let turnMs = this.#options.clock.monotonic();
+      while (!stopSignal.aborted && !this.#failed) {
+        if (this.#paused || this.#bytesInFlight >= settings.bytesInFlightMax) {
+          await this.#sleepUntilWoken();
+          continue;
+        }
+        await this.#pollOnce();
+        const nowMs = this.#options.clock.monotonic();
+        if (nowMs - turnMs >= TURN_MS) {
+          await new Promise(setImmediate);
+          turnMs = this.#options.clock.monotonic();
+        }
+      }
+    } catch (error) {
+      // What a stop interrupts rejects: that is no failure.
+      if (!stopSignal.aborted) this.#fail(error);
+    }
+  }
+
+  setPaused(paused: boolean): void {
+    this.#paused = paused;
+    this.#awake();
+  }
+
+  /** What may be committed now; the log has made it durable when this resolves (invariant 5). */
+  async freeze(id: number): Promise<CommitContent> {
+    const offsets = this.#tracker.freeze();
+    const { marks, topics } = this.#freezeMarks();
+    this.#frozen = { id, offsets, topics, checkpoint: this.#tracker.checkpoint };
+    await this.#flushLog();
+    // Invariant 6: nothing is committed once the session may be over.
+    if (this.#options.sessionIsOver()) throw sessionOver();
+    return {
+      offsets: offsets.map(({ partition, text }) => ({ partition: partition.text, offset: text })),
+      positions: [],
+      sinkStates: {},
+      marks,
+    };
+  }
+
+  /** The frozen content is stored: the source may forget what is before its checkpoint, and marked topics may be sent to. */
+  async committed(id: number): Promise<void> {
+    const frozen = this.#frozen;
+    if (frozen === null || frozen.id !== id) return;
+    this.#frozen = null;
+    this.#tracker.committed(frozen.offsets);
+    this.#dispatch.release(frozen.topics);
+    const { checkpoint } = frozen;
+    if (checkpoint === null || checkpoint === this.#givenCheckpoint) return;
+    this.#givenCheckpoint = checkpoint;
+    try {
+      await this.#options.task.committed?.(checkpoint.value);
+    } catch (error) {
+      if (!isRetriable(error)) return this.#fail(error);
+      // The next commit gives a later checkpoint, or this one again.
+      this.#givenCheckpoint = null;
+      this.#options.logger.warn('the source could not advance its position, trying again with the next commit', {
+        error: (error as Error).message,
+      });
+    }
+  }
+
+  /**
+   * After `run` has ended: sends what was polled, so that no record behind it is sent twice, and gives the last content. Null where the end is
+   * not a clean one: the loop failed, a topic's marks were never committed, or an earlier unclean end is not made up for yet.
+   */
+  async finish(): Promise<CommitContent | null> {
+    const isWhole = this.#dispatch.sendAll();
+    while (!this.#failed && !this.#dispatch.isEmpty) await this.#sleepUntilWoken();
+    if (!isWhole || this.#failed) return null;
+    const content = await this.freeze(-1);
+    return this.#window.isOver ? content : null;
+  }
+
+  /** Nothing is sent any more. */
+  close(): void {
+    this.#failed = true;
+    this.#end.abort(new Error('the task has ended'));
+    this.#dispatch.close();
+    this.#awake();
+  }
+
+  async #pollOnce(): Promise<void> {
+    const { task, stopSignal, clock } = this.#options;
+    const sinceMs = clock.monotonic();
+    let batch: SourceBatch | null;
+    try {
+      const polled = task.poll(stopSignal);
+      batch = polled instanceof Promise ? await polled : polled;
+      this.#pollFailures = 0;
+    } catch (error) {
+      if (stopSignal.aborted || !isRetriable(error)) throw error;
+      await this.#options.errors.backoffUntilTimeout(++this.#pollFailures, this.#failingSince(sinceMs), error, stopSignal);
+      return;
+    }
+    // What comes after the stop is not sent, and so polled again by whoever goes on.
+    if (stopSignal.aborted) return;
+    const records = batch?.records ?? [];
+    if (batch !== null && records.length + (batch.checkpoint === undefined ? 0 : 1) > 0) await this.#take(batch);
+    if (records.length === 0 && clock.monotonic() - sinceMs < EMPTY_POLL_PAUSE_MS) await sleep(clock, EMPTY_POLL_PAUSE_MS, stopSignal);
+  }
+
+  #pollFailures = 0;
+  #pollFailingSinceMs = 0;
+
+  #failingSince(nowMs: number): number {
+    if (this.#pollFailures === 0) this.#pollFailingSinceMs = nowMs;
+    return this.#pollFailingSinceMs;
+  }
+
+  async #take(batch: SourceBatch): Promise<void> {
+    if (!Array.isArray(batch.records)) {
+      throw new FatalError('the source returned no array of records', { code: 'SOURCE_BATCH_INVALID', field: 'records' });
+    }
+    const { counters, task } = this.#options;
+    counters.polled += batch.records.length;
+    counters.inFlight += batch.records.length;
+    const poll = this.#tracker.track(batch.records, batch.checkpoint);
+    try {
+      await this.#dispatch.process(batch.records, poll);
+    } finally {
+      this.#dispatch.sendReady();
+    }
+    counters.lag = task.lag?.() ?? -1;
+  }
+
+  /** What an unclean end left in the log is read before anything is polled. */
+  async #scan(): Promise<void> {
+    const { log, connector, stopSignal, errors, clock, logger } = this.#options;
+    const sinceMs = clock.monotonic();
+    for (let repetition = 1; ; repetition++) {
+      try {
+        await this.#window.scan(log, connector, stopSignal);
+        break;
+      } catch (error) {
+        if (stopSignal.aborted || !isRetriable(error)) throw error;
+        await errors.backoffUntilTimeout(repetition, sinceMs, error, stopSignal);
+      }
+    }
+    if (this.#window.size > 0) {
+      logger.info(`after an unclean end, ${this.#window.size} records at the end of the log may be polled again: they are not sent twice`);
+    }
+  }
+
+  #acknowledged(batch: OutgoingBatch): void {
+    const { counters } = this.#options;
+    const { segments, from, to } = batch.runs;
+    let done = 0;
+    for (let run = 0; run < segments.length; run++) {
+      done += this.#tracker.done(segments[run] as AckSegment, from[run] as number, to[run] as number);
+    }
+    counters.acknowledged += done;
+    counters.inFlight -= done;
+    counters.bytes += batch.messages.bytes.length;
+    this.#bytesInFlight -= batch.messages.bytes.length;
+    this.#awake();
+  }
+
+  #freezeMarks(): { marks: StoredMark[]; topics: string[] } {
+    const marks = new Map(this.#window.freeze());
+    const topics: string[] = [];
+    for (const route of this.#dispatch.routes) {
+      topics.push(route.topic);
+      for (const { mark } of route.senders) {
+        if (mark === null) continue;
+        const offset = mark.freeze();
+        const old = marks.get(queueKey(mark.queue));
+        if (old === undefined || offset < old.offset) marks.set(queueKey(mark.queue), { queue: mark.queue, offset });
+      }
+    }
+    return { marks: [...marks.values()], topics };
+  }
+
+  async #flushLog(): Promise<void> {
+    const { log, errors, clock } = this.#options;
+    const sinceMs = clock.monotonic();
+    for (let repetition = 1; ; repetition++) {
+      try {
+        return await log.flush();
+      } catch (error) {
+        if (!isRetriable(error)) throw error;
+        await errors.backoffUntilTimeout(repetition, sinceMs, error, this.#end.signal);
+      }
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    this.#end.abort(new Error('the task has failed'));
+    this.#awake();
+    this.#options.onFailed(error);
+  }
+
+  #sleepUntilWoken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  #awake(): void {
+    const wake = this.#wake;
+    this.#wake = null;
+    wake?.();
+  }
+}
