@@ -102,7 +102,6 @@ export class Election {
         return;
       }
       await keeper.release();
-      if (!succeeded) return this.#lookAgain();
     } catch (error) {
       // The put may still be on its way: without its lease it can never land, and what may have landed goes with it.
       await keeper?.release();

@@ -49,7 +49,9 @@ export function nextLeaseState(state: LeaseState, event: LeaseEvent): LeaseState
       if (state.sentMs === null) return state;
       if (event.ttlMs <= 0) return lost(state, 'the store says that the lease is gone');
       const { ttlMs } = event;
-      return { ...state, ttlMs, sentMs: null, deadlineMs: deadlineOf(state.sentMs, ttlMs), nextSendMs: state.sentMs + ttlMs / 3 };
+      const renewed = { ...state, ttlMs, sentMs: null, deadlineMs: deadlineOf(state.sentMs, ttlMs), nextSendMs: state.sentMs + ttlMs / 3 };
+      // A shorter TTL than before may leave no time.
+      return nextLeaseState(renewed, { type: 'tick', nowMs: event.nowMs });
     }
     case 'failed':
       // Sooner than usual: the time that is left is short.

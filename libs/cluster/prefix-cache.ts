@@ -31,13 +31,13 @@ const LAST_RETRY_MS = 5_000;
  * but fence every write by compares. What a stopped or cut off cache shows is its last state.
  */
 export class PrefixCache {
-  /** Resolves when the range was listed for the first time. */
+  /** Resolves when the range was listed for the first time; waits as long as that takes. */
   readonly synced: Promise<void>;
   readonly #options: PrefixCacheOptions;
   readonly #listeners = new Set<(changed: ReadonlySet<string>) => void>();
   #entries: Map<string, KeyValue> = new Map();
   #revision = 0n;
-  #resolveSynced: () => void = () => undefined;
+  readonly #firstList = Promise.withResolvers<void>();
   #running = false;
   #watch: Watch | undefined;
   #cancelTimer: () => void = () => undefined;
@@ -48,9 +48,7 @@ export class PrefixCache {
 
   constructor(options: PrefixCacheOptions) {
     this.#options = options;
-    this.synced = new Promise((resolve) => {
-      this.#resolveSynced = resolve;
-    });
+    this.synced = this.#firstList.promise;
   }
 
   /** Key → its value and revisions, as of `revision`. Ask again after each change; copy it to keep it. */
@@ -110,7 +108,7 @@ export class PrefixCache {
       if (changed.size > 0) this.#unwatch();
       this.#notify(changed);
     }
-    this.#resolveSynced();
+    this.#firstList.resolve();
     if (!this.#running) return;
     if (this.#watch === undefined) this.#openWatch();
     else this.#failures = 0;

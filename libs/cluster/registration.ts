@@ -34,7 +34,7 @@ export function registerService(options: ServiceRegistrationOptions): ServiceReg
   const { store, keys, clock, kind, id, endpoint, version, ttlMs } = options;
   const key = keys.service(kind, id);
   const value = encodeStored(StoredService, { id, endpoint, version });
-  let resolveRegistered: () => void = () => undefined;
+  const registered = Promise.withResolvers<void>();
   let keeper: LeaseKeeper | undefined;
   let cancelRetry: () => void = () => undefined;
   let stopped = false;
@@ -45,8 +45,10 @@ export function registerService(options: ServiceRegistrationOptions): ServiceReg
       keeper = await LeaseKeeper.open(store, ttlMs, { clock, killTimeMs: 0, onEnding: again });
       // Moves the key from an older lease of this process, if it is still there.
       await store.txn({ compare: [], then: [{ op: 'put', key, value, leaseId: keeper.lease.id }] });
-      resolveRegistered();
+      registered.resolve();
     } catch (error) {
+      // A put that is still on its way can never land without its lease.
+      await keeper?.release();
       if (!(error instanceof ConnectError)) throw error;
       options.onTrouble?.(error);
       cancelRetry = clock.after(RETRY_MS, again);
@@ -59,9 +61,7 @@ export function registerService(options: ServiceRegistrationOptions): ServiceReg
   again();
 
   return {
-    registered: new Promise((resolve) => {
-      resolveRegistered = resolve;
-    }),
+    registered: registered.promise,
     stop: async () => {
       stopped = true;
       cancelRetry();

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { ConfigError } from '@rocketmq-connect/sdk';
@@ -38,6 +38,7 @@ export function openDatabase(directory: string, quotaBytes: number): OpenDatabas
   const path = join(directory, 'metadata.db');
   const holderPath = join(directory, 'metadata.pid');
   makeDirectory(directory);
+  checkRights(directory, path);
   const before = holderOf(holderPath);
   if (before !== undefined && !sizeOf(path)) throw corrupt(path, 'the file is empty or missing, though this directory was in use');
   let db: DatabaseSync | undefined;
@@ -72,6 +73,16 @@ function pragma(db: DatabaseSync, name: string): number {
 function makeDirectory(directory: string): void {
   try {
     mkdirSync(directory, { recursive: true });
+  } catch (error) {
+    throw unusable(directory, (error as Error).message, error);
+  }
+}
+
+// SQLite opens what it may not write, for reading, and says later and less clearly what is wrong.
+function checkRights(directory: string, path: string): void {
+  try {
+    accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+    if (sizeOf(path) !== undefined) accessSync(path, constants.R_OK | constants.W_OK);
   } catch (error) {
     throw unusable(directory, (error as Error).message, error);
   }

@@ -53,17 +53,18 @@ export class LeaseTable {
   #arm(leaseId: bigint, entry: Entry, ms: number): void {
     entry.cancelTimer = this.#clock.after(ms, () => {
       const leftMs = entry.expiresMs - this.#clock.monotonic();
-      this.#arm(leaseId, entry, leftMs > 0 ? leftMs : this.#expire(leaseId));
+      if (leftMs > 0) this.#arm(leaseId, entry, leftMs);
+      else this.#expire(leaseId, entry);
     });
   }
 
   // While the store cannot be written (a full disk) the keys stay and nobody can renew them: tried again until they are gone.
-  #expire(leaseId: bigint): number {
+  #expire(leaseId: bigint, entry: Entry): void {
     try {
       this.revoke(leaseId);
     } catch (error) {
       process.emitWarning(`an expired lease could not be dropped yet: ${error}`);
+      this.#arm(leaseId, entry, 1_000);
     }
-    return 1_000;
   }
 }

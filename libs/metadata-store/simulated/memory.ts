@@ -53,8 +53,9 @@ export function dropLease(state: MemoryState, leaseId: bigint): void {
   });
 }
 
-/** Forgets the history before `revision`. */
+/** Forgets the history before `revision`; what is forgotten stays so. */
 export function compact(state: MemoryState, revision: bigint): void {
+  if (revision <= state.compactRevision) return;
   state.compactRevision = revision;
   state.history = state.history.filter((entry) => entry.revision >= revision);
 }
