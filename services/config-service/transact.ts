@@ -17,7 +17,7 @@ const attemptsMax = 12;
 
 /**
  * Reads, decides, writes; a failed compare means read again and decide again, never overwrite. After an unknown outcome the write is read
- * back. That it is not there proves nothing, since it may still land: so it is looked for again after each further attempt.
+ * back. That it is not there proves nothing, since it may still land: so it is looked for again before each further write.
  */
 export async function transact<T>(context: ConfigContext, decide: () => Promise<Decision<T>>): Promise<T> {
   const unknown: (() => Promise<T | undefined>)[] = [];
@@ -32,6 +32,9 @@ export async function transact<T>(context: ConfigContext, decide: () => Promise<
       if (landed !== undefined) return landed;
       throw error;
     }
+    // Had an earlier write landed before the read that was decided from, it shows now; if it lands later, the compare fails.
+    const before = await firstAnswer(unknown);
+    if (before !== undefined) return before;
     if ('answer' in decision) return decision.answer;
     try {
       const result = await context.store.txn(decision.txn);
@@ -41,9 +44,9 @@ export async function transact<T>(context: ConfigContext, decide: () => Promise<
       unknown.push(decision.readBack);
       unknownError = error;
     }
-    const landed = await firstAnswer(unknown);
-    if (landed !== undefined) return landed;
   }
+  const landed = await firstAnswer(unknown);
+  if (landed !== undefined) return landed;
   throw (
     unknownError ??
     new ConnectError('unavailable', 'others changed the same thing at the same time, again and again', {
