@@ -43,22 +43,15 @@ export function* rowChanges(snapshot: Snapshot, placement: Placement, gone: Read
     const row = rows.get(change.to) ?? new Map<string, string>();
     rows.set(change.to, row.set(change.unit, change.generation));
   }
-  // Rows of runners that are gone are empty by now.
-  const deleted = new Map<string, string | null>();
-  for (const runner of gone) {
-    if (!snapshot.rows.has(runner)) continue;
-    rows.delete(runner);
-    deleted.set(runner, null);
-  }
-  for (const runner of deleted.keys()) touched.delete(runner);
-  if (deleted.size <= deletionsMax) {
-    const all = new Map([...encoded(snapshot.rows, rows, touched), ...deleted]);
-    if (all.size > 0) yield all;
+  // Rows of runners that are gone are empty by now; they go together with their last units, if that fits.
+  const left = [...gone].filter((runner) => snapshot.rows.has(runner)).map((runner): [string, null] => [runner, null]);
+  if (left.length > deletionsMax) {
+    if (touched.size > 0) yield encoded(snapshot.rows, rows, touched);
+    while (left.length > 0) yield new Map(left.splice(0, deletionsMax));
     return;
   }
-  if (touched.size > 0) yield encoded(snapshot.rows, rows, touched);
-  const left = [...deleted];
-  while (left.length > 0) yield new Map(left.splice(0, deletionsMax));
+  const all = new Map<string, string | null>([...encoded(snapshot.rows, rows, touched), ...left]);
+  if (all.size > 0) yield all;
 }
 
 interface UnitChange {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { clusterKeys, generationOf, lastSegment } from '@rocketmq-connect/cluster';
 import type { Handlers } from '@rocketmq-connect/mesh';
-import type { Lease } from '@rocketmq-connect/metadata-store';
+import type { Lease, Txn } from '@rocketmq-connect/metadata-store';
 import { SimulatedStore } from '@rocketmq-connect/metadata-store/simulated';
 import type { ClusterServiceDefinition } from '@rocketmq-connect/proto/cluster';
 import { ConnectorType, TargetState, UnitState } from '@rocketmq-connect/proto/common';
@@ -183,6 +183,58 @@ describe('the scheduler', () => {
     await world.stop();
   });
 
+  it('a leader that was deposed while its write was on its way does not write', async () => {
+    const world = await World.with(['r1', 'r2']);
+    world.store.faults = ({ client, txn }) => (client === 's1' && writesTargets(txn) ? { delayMs: 5_000 } : undefined);
+    await world.connector('a', 2);
+    await world.clock.advance(1_000);
+    for (const kv of world.store.peek({ start: world.keys.leader, end: `${world.keys.leader}\0` })) world.store.expireLease(kv.leaseId);
+    await world.put(world.keys.leader, '{"scheduler":"another"}');
+    await world.settle(20_000);
+    assert.deepEqual(world.rows(), []);
+    await world.stop();
+  });
+
+  it('a row that another changed meanwhile is read again, not overwritten', async () => {
+    const world = await World.with(['r1']);
+    await world.connector('a', 2);
+    await world.settle();
+    const foreign = JSON.stringify(StoredTarget.toJSON({ units: { 'tasks/foreign/0': '' } }));
+    world.beforeTargets(() => world.store.txn({ compare: [], then: [{ op: 'put', key: world.keys.target('r1'), value: foreign }] }));
+    await world.connector('b', 1);
+    await world.clock.advance(60);
+    assert.deepEqual([...world.targets().keys()], ['tasks/foreign/0']);
+    await world.settle();
+    assert.equal(world.targets().size, 5);
+    assert.equal(world.targets().has('tasks/foreign/0'), false);
+    await world.stop();
+  });
+
+  it('a runner that registers again at the last moment keeps its row', async () => {
+    const world = await World.with(['r1', 'r2']);
+    await world.connector('a', 3);
+    await world.settle();
+    const before = world.targets();
+    world.beforeTargets(() => world.registerAt('r2'));
+    await world.lose('r2');
+    await world.settle(5_000);
+    assert.deepEqual(world.targets(), before);
+    await world.stop();
+  });
+
+  it('does not decide from targets that are older than its own last write', async () => {
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) {
+      const world = await World.with(['r1']);
+      world.store.client('s1').watchDelayMs = 1_000;
+      await world.connector(name, 0);
+      await world.clock.advance(60);
+      await world.runner('r2');
+      await world.settle(10_000);
+      assert.equal(world.targets().size, 1);
+      await world.stop();
+    }
+  });
+
   it('a drained runner gives everything away and gets it back when the drain is undone', async () => {
     const world = await World.with(['r1', 'r2']);
     await world.connector('a', 3);
@@ -247,14 +299,14 @@ describe('the scheduler', () => {
   });
 
   it('places hundreds of connectors in transactions that the store takes', async () => {
-    const world = await World.with(Array.from({ length: 90 }, (_, i) => `r${i}`));
+    const world = await World.with(Array.from({ length: 130 }, (_, i) => `r${i}`));
     for (let i = 0; i < 300; i++) await world.connector(`connector-${i}`, 4);
-    await world.settle(5_000);
+    await world.settle(100);
     assert.equal(world.targets().size, 1_500);
     for (let i = 0; i < 40; i++) await world.lose(`r${i}`);
     await world.settle(5_000);
     assert.equal(world.targets().size, 1_500);
-    assert.equal(world.rows().length, 50);
+    assert.equal(world.rows().length, 90);
     await world.stop();
   });
 
@@ -296,6 +348,7 @@ class World {
   readonly schedulers: SchedulerService[] = [];
   readonly call = { signal: new AbortController().signal, identity: '' };
   readonly #hand = this.store.client('hand');
+  readonly #violations: string[] = [];
   readonly #leases = new Map<string, Lease>();
   #following = false;
 
@@ -328,6 +381,7 @@ class World {
   }
 
   async stop(): Promise<void> {
+    assert.deepEqual(this.#violations, []);
     for (const scheduler of this.schedulers) await this.clock.resolve(scheduler.stop());
   }
 
@@ -348,6 +402,25 @@ class World {
       JSON.stringify(StoredRunner.toJSON({ ...StoredRunner.create(), id, session: 's', plugins })),
       lease.id,
     );
+  }
+
+  registerAt(id: string): void {
+    this.store.txn({ compare: [], then: [{ op: 'put', key: this.keys.runner(id), value: this.#registration(id) }] });
+  }
+
+  /** Once, right before a scheduler writes targets. */
+  beforeTargets(action: () => void): void {
+    this.store.faults = ({ txn }) => {
+      if (!writesTargets(txn)) return undefined;
+      this.store.faults = undefined;
+      action();
+      return undefined;
+    };
+  }
+
+  #registration(id: string): string {
+    const plugins = [{ name: 'File', version: '1', type: ConnectorType.SOURCE, aliases: [], secretKeys: [] }];
+    return JSON.stringify(StoredRunner.toJSON({ ...StoredRunner.create(), id, session: 's', plugins }));
   }
 
   async lose(id: string): Promise<void> {
@@ -458,9 +531,13 @@ class World {
     const seen = new Set<string>();
     for (const kv of this.store.peek(this.keys.targets)) {
       for (const unit of Object.keys(StoredTarget.fromJSON(JSON.parse(kv.value)).units)) {
-        assert.ok(!seen.has(unit), `${unit} is targeted twice`);
+        if (seen.has(unit)) this.#violations.push(`${unit} is targeted twice at revision ${this.store.revision}`);
         seen.add(unit);
       }
     }
   }
+}
+
+function writesTargets(txn: Txn | undefined): boolean {
+  return txn?.then.some((operation) => 'key' in operation && operation.op !== 'get' && operation.key.includes('/targets/')) === true;
 }
