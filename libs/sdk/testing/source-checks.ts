@@ -27,11 +27,13 @@ export interface SourceSubjects<C extends TObject> {
   readonly rounds?: number;
   /** Of the first round; the next ones count on. Named by a failure. Default 1. */
   readonly seed?: number;
+  /** How long to wait for what should come; default 10 s. */
+  readonly patienceMs?: number;
 }
 
 /** What every source connector must do; more for those that are `deterministic`. */
 export function sourceChecks<C extends TObject>(subjects: SourceSubjects<C>): readonly Check[] {
-  const { definition, items = 200, rounds = 10, seed = 1 } = subjects;
+  const { definition, items = 200, rounds = 10, seed = 1, patienceMs = 10_000 } = subjects;
 
   const check = (name: string, body: (subject: SourceSubject) => Promise<void>): Check => ({
     name,
@@ -69,7 +71,7 @@ export function sourceChecks<C extends TObject>(subjects: SourceSubjects<C>): re
     check('every item becomes a record, once and in order per partition', async (subject) => {
       await subject.write(0, items);
       const run = await SourceRun.start(definition, subject.config);
-      await run.until((records) => all(subject, records));
+      await run.until((records) => all(subject, records), patienceMs);
       equal(run.records.length, items, 'records, as many as items');
       assertOrder(subject, run.records);
       await run.stop();
@@ -77,16 +79,16 @@ export function sourceChecks<C extends TObject>(subjects: SourceSubjects<C>): re
     check('items that are added later come too', async (subject) => {
       const run = await SourceRun.start(definition, subject.config);
       await subject.write(0, Math.floor(items / 2));
-      await run.until((records) => records.length >= Math.floor(items / 2));
+      await run.until((records) => records.length >= Math.floor(items / 2), patienceMs);
       await subject.write(Math.floor(items / 2), items);
-      await run.until((records) => all(subject, records));
+      await run.until((records) => all(subject, records), patienceMs);
       assertOrder(subject, run.records);
       await run.stop();
     }),
     check('partitions and offsets are plain JSON, and partitions the same object', async (subject) => {
       await subject.write(0, items);
       const run = await SourceRun.start(definition, subject.config);
-      await run.until((records) => all(subject, records));
+      await run.until((records) => all(subject, records), patienceMs);
       const partitions = new Map<string, unknown>();
       for (const { partition, offset } of run.records) {
         deepEqual(JSON.parse(JSON.stringify(partition)), partition);
@@ -101,11 +103,11 @@ export function sourceChecks<C extends TObject>(subjects: SourceSubjects<C>): re
       const committed = new CommittedOffsets();
       await subject.write(0, Math.floor(items / 2));
       const first = await SourceRun.start(definition, subject.config, committed);
-      await first.until((records) => records.length >= Math.floor(items / 2));
+      await first.until((records) => records.length >= Math.floor(items / 2), patienceMs);
       await first.stop();
       await subject.write(Math.floor(items / 2), items);
       const second = await SourceRun.start(definition, subject.config, committed);
-      await second.until((records) => records.length + first.records.length >= items);
+      await second.until((records) => records.length + first.records.length >= items, patienceMs);
       await second.stop();
       const seen = [...first.records, ...second.records];
       equal(new Set(seen.map((record) => subject.itemOf(record))).size, items, 'distinct items');
@@ -116,7 +118,7 @@ export function sourceChecks<C extends TObject>(subjects: SourceSubjects<C>): re
   for (let round = 0; round < rounds; round += 1) {
     checks.push(
       check(`killed anywhere it resumes from its committed offsets and loses nothing (seed ${seed + round})`, (subject) =>
-        killAndResume(definition, subject, items, seed + round),
+        killAndResume(definition, subject, { items, seed: seed + round, patienceMs }),
       ),
     );
   }
@@ -127,8 +129,7 @@ export function sourceChecks<C extends TObject>(subjects: SourceSubjects<C>): re
 async function killAndResume<C extends TObject>(
   definition: SourceDefinition<C>,
   subject: SourceSubject,
-  items: number,
-  seed: number,
+  { items, seed, patienceMs }: { readonly items: number; readonly seed: number; readonly patienceMs: number },
 ): Promise<void> {
   const random = seededRandom(seed);
   const committed = new CommittedOffsets();
@@ -146,15 +147,19 @@ async function killAndResume<C extends TObject>(
   for (let life = 0; ; life += 1) {
     const run = await SourceRun.start(definition, subject.config, committed);
     const last = life >= 8;
+    let cameMs = performance.now();
     /** What this life need not give any more. */
     const seen = new Set(done);
     for (let steps = between(random, 1, 6); steps > 0 || (last && seen.size < items); steps -= 1) {
       if (written < items && (last || random() < 0.4)) await write();
       if (seen.size < written) {
-        for (const record of await run.poll()) {
+        const records = await run.poll();
+        for (const record of records) {
           seen.add(subject.itemOf(record));
           delivered.add(subject.itemOf(record));
         }
+        if (records.length > 0) cameMs = performance.now();
+        ok(performance.now() - cameMs < patienceMs, `of ${written} items written, ${written - seen.size} did not come in ${patienceMs} ms`);
       }
       if (random() < 0.5) for (const record of await run.commit(between(random, 0, run.uncommitted))) done.add(subject.itemOf(record));
     }
