@@ -9,6 +9,7 @@ import { type Answer, type Route, router } from './route.ts';
 
 const BODY_BYTES_MAX = 1024 * 1024;
 const REQUEST_TIMEOUT_MS = 30_000;
+const CLOSE_GRACE_MS = 3_000;
 
 export interface HttpServer {
   listen(host: string, port: number): Promise<{ readonly port: number }>;
@@ -33,7 +34,7 @@ export function createHttpServer(options: { readonly routes: readonly Route[]; r
     if (answer.status >= 500) log.error('a request failed', { method: request.method, path: pathOf(request), error });
     else log.debug('a request was refused', { method: request.method, path: pathOf(request), status: answer.status });
     reply.code(answer.status).headers({ ...guardHeaders, ...answer.extra.headers });
-    reply.type('application/json').send(JSON.stringify(problemBody(answer)));
+    reply.header('content-type', 'application/json').send(encoded(JSON.stringify(problemBody(answer))));
   };
   app.setErrorHandler(fail);
   app.removeAllContentTypeParsers();
@@ -68,18 +69,28 @@ export function createHttpServer(options: { readonly routes: readonly Route[]; r
     },
     async close() {
       stopping.abort(new Problem(503, 'the gateway is stopping', {}));
+      // A connection that falls idle while the server closes would hold it until its keep-alive time is over.
+      const idle = setInterval(() => app.server.closeIdleConnections(), 20);
+      const late = setTimeout(() => app.server.closeAllConnections(), CLOSE_GRACE_MS);
       await app.close();
+      clearInterval(idle);
+      clearTimeout(late);
     },
   };
 }
 
 function send(reply: FastifyReply, answer: Answer, mediaType: string): FastifyReply {
   reply.code(answer.status).headers(answer.headers ?? {});
-  if (answer.lines !== undefined) return reply.type(mediaType).send(Readable.from(answer.lines, { objectMode: false }));
-  if (answer.file !== undefined) return reply.type(mediaType).send(createReadStream(answer.file));
-  if (answer.text !== undefined) return reply.type(mediaType).send(answer.text);
+  if (answer.lines !== undefined) return reply.header('content-type', mediaType).send(Readable.from(answer.lines, { objectMode: false }));
+  if (answer.file !== undefined) return reply.header('content-type', mediaType).send(createReadStream(answer.file));
+  if (answer.text !== undefined) return reply.header('content-type', mediaType).send(encoded(answer.text));
   if (answer.json === undefined) return reply.send();
-  return reply.type(mediaType).send(JSON.stringify(answer.json));
+  return reply.header('content-type', mediaType).send(encoded(JSON.stringify(answer.json)));
+}
+
+/** As bytes, for to a text Fastify would add a charset, which JSON has none of. */
+function encoded(text: string): Buffer {
+  return Buffer.from(text);
 }
 
 function pathOf({ url }: FastifyRequest): string {

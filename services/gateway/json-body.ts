@@ -1,3 +1,4 @@
+import { jsonFault } from './json-fault.ts';
 import { badField, type Problem, problem } from './problem.ts';
 
 /** Parses a JSON body; says where it is broken. Integers beyond 2^53 keep their digits (they are written back as they came). */
@@ -5,10 +6,9 @@ export function parseJson(bytes: Buffer): unknown {
   const text = bytes.toString('utf8');
   try {
     return JSON.parse(text, exactIntegers);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    const place = / at position /.test(reason) ? '' : ` at position ${text.length}`;
-    throw problem(400, `the body is not valid JSON: ${reason}${place}`, { remedy: 'send one JSON object, in UTF-8' });
+  } catch {
+    const fault = jsonFault(text) ?? 'it is nested too deeply';
+    throw problem(400, `the body is not valid JSON: ${fault}`, { remedy: 'send one JSON object, in UTF-8' });
   }
 }
 
