@@ -77,6 +77,20 @@ describe('the codec of stored values', () => {
     });
   });
 
+  it('gives each of several like elements its own', () => {
+    const stored = {
+      id: 'r',
+      plugins: [
+        { name: 'a', sha: '1' },
+        { name: 'a', sha: '2' },
+      ],
+    };
+    const updated = update(StoredRunner, stored, (message) => {
+      message.zone = 'z';
+    });
+    assert.deepEqual(updated, { ...stored, zone: 'z' });
+  });
+
   it('replaces a field that someone wrote with its name of the .proto file', () => {
     const updated = update(StoredSpec, { config_revision: '3', future_field: 1 }, (message) => {
       assert.equal(message.configRevision, 3n);

@@ -104,6 +104,50 @@ describe('the election', () => {
     await stopAll();
   });
 
+  it('is no leader by the clock, also when no timer got to run', async () => {
+    const { clock, a, log, stopAll } = setUp(['a']);
+    a.election.start();
+    await clock.until(() => a.election.leader() !== null);
+    clock.suspend(ttlMs);
+    assert.equal(a.election.leader(), null);
+    assert.deepEqual(log, ['a elected', 'a lost']);
+    await stopAll();
+  });
+
+  it('is not deposed by what happened before its election and is told late', async () => {
+    const { clock, server, b, log, stopAll } = setUp(['a', 'b']);
+    const put = (value: string) => server.txn({ compare: [], then: [{ op: 'put', key, value }] });
+    const remove = () => server.txn({ compare: [], then: [{ op: 'delete', key }] });
+    put('x');
+    b.election.start();
+    await clock.advance(100);
+    b.client.watchDelayMs = 1_000;
+    remove();
+    await clock.advance(500);
+    put('y');
+    await clock.advance(100);
+    remove();
+    await clock.advance(5_000);
+    assert.deepEqual(log, ['b elected']);
+    await stopAll();
+  });
+
+  it('is not elected when its lease ended, or it was stopped, before the answer came', async () => {
+    for (const stops of [true, false]) {
+      const { clock, server, a, log, holder, stopAll } = setUp(['a']);
+      server.faults = ({ method }) => (method === 'keepAlive' ? { outcome: 'unavailable' } : undefined);
+      a.client.failNext({ answerDelayMs: 5_500 }, 'txn');
+      a.election.start();
+      await clock.advance(1_000);
+      const stopped = stops ? a.election.stop() : Promise.resolve();
+      await clock.advance(4_600);
+      await stopped;
+      assert.deepEqual(log, []);
+      assert.equal(holder(), undefined);
+      await stopAll();
+    }
+  });
+
   for (const outcome of ['unknownApplied', 'unknownNotApplied', 'unknownAppliedLater'] as const) {
     it(`is never elected without a key of its own: ${outcome}`, async () => {
       const { clock, a, holder, stopAll, log } = setUp(['a']);

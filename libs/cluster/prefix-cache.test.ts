@@ -123,6 +123,24 @@ describe('the prefix cache', () => {
     cache.stop();
   });
 
+  it('does not show again what a list has overtaken when the watch tells it late', async () => {
+    const { clock, cache, put, write, client } = setUp();
+    cache.start();
+    await clock.resolve(cache.synced);
+    client.watchDelayMs = 1_000;
+    await clock.advance(29_900);
+    put('a', 'made and deleted before the list');
+    await clock.advance(50);
+    write({ op: 'delete', key: '/p/a' });
+    let shownAgain = false;
+    cache.onChange(() => {
+      shownAgain = true;
+    });
+    await clock.advance(5_000);
+    assert.equal(shownAgain, false);
+    cache.stop();
+  });
+
   it('is not set back by a list that the watch has overtaken', async () => {
     const { clock, cache, put, shown, client, regressions } = setUp();
     put('a', '1');

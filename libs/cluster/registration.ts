@@ -41,14 +41,13 @@ export function registerService(options: ServiceRegistrationOptions): ServiceReg
 
   const attempt = async (): Promise<void> => {
     try {
+      // A put of the last attempt that is still on its way can never land without its lease.
       await keeper?.release();
       keeper = await LeaseKeeper.open(store, ttlMs, { clock, killTimeMs: 0, onEnding: again });
       // Moves the key from an older lease of this process, if it is still there.
       await store.txn({ compare: [], then: [{ op: 'put', key, value, leaseId: keeper.lease.id }] });
       registered.resolve();
     } catch (error) {
-      // A put that is still on its way can never land without its lease.
-      await keeper?.release();
       if (!(error instanceof ConnectError)) throw error;
       options.onTrouble?.(error);
       cancelRetry = clock.after(RETRY_MS, again);

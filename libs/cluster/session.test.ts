@@ -96,6 +96,19 @@ describe("the runner's session", () => {
     assert.equal(deadlines.at(-1), 0);
   });
 
+  it('is over by the clock, also when no timer got to run: a thawed process finds itself without a session', async () => {
+    const { clock, opened, endings } = setUp();
+    const session = await opened();
+    clock.suspend(7_799);
+    assert.ok(session.live);
+    clock.suspend(1);
+    assert.equal(session.live, false);
+    assert.equal(endings.length, 1);
+    await clock.advance(ttlMs);
+    assert.equal(session.live, false);
+    await session.confirmEnded();
+  });
+
   it('survives failures that leave time for another keep-alive', async () => {
     const { clock, client, opened, endings } = setUp();
     const session = await opened();

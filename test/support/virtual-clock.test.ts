@@ -53,6 +53,18 @@ describe('the virtual clock', () => {
     );
   });
 
+  it('lets time pass without its timers while suspended, and then runs them late', async () => {
+    const clock = new VirtualClock();
+    const start = clock.monotonic();
+    const seen: number[] = [];
+    clock.after(10, () => seen.push(clock.monotonic() - start));
+    clock.suspend(100);
+    await clock.settle();
+    assert.deepEqual(seen, []);
+    await clock.advance(0);
+    assert.deepEqual(seen, [100]);
+  });
+
   it('leaves monotonic time alone when the wall clock jumps', () => {
     const clock = new VirtualClock();
     const [monotonic, wall] = [clock.monotonic(), clock.now()];

@@ -75,6 +75,11 @@ export class VirtualClock implements Clock {
     while (process.getActiveResourcesInfo().includes('Immediate'));
   }
 
+  /** The process is suspended or its loop blocked: time passes, and timers that fell due run late, at the next `advance`. */
+  suspend(ms: number): void {
+    this.#moveTo(this.#monotonicMs + ms);
+  }
+
   /** The machine's wall clock is set: monotonic time does not notice. */
   jumpWallClock(ms: number): void {
     this.#wallMs += ms;
