@@ -20,6 +20,7 @@ export class FileSourceTask implements SourceTask {
   #next = 0;
   #polling: Promise<SourceBatch | null> | undefined;
   #stopped = false;
+  #fault: unknown;
 
   constructor(config: FileSourceConfig, context: SourceTaskContext, paths: readonly string[]) {
     this.#config = config;
@@ -55,6 +56,11 @@ export class FileSourceTask implements SourceTask {
   async #poll(signal: AbortSignal): Promise<SourceBatch | null> {
     const untilMs = performance.now() + pollMs;
     while (!this.#stopped) {
+      if (this.#fault !== undefined) {
+        const fault = this.#fault;
+        this.#fault = undefined;
+        throw fault;
+      }
       const records: SourceRecord[] = [];
       await this.#collect(records);
       if (records.length > 0) return { records };
@@ -77,7 +83,14 @@ export class FileSourceTask implements SourceTask {
       const changed = this.#changes.take(entry.input.path);
       if (!changed && performance.now() < entry.lookAtMs) continue;
       const before = records.length;
-      await entry.input.read(records, max);
+      try {
+        await entry.input.read(records, max);
+      } catch (error) {
+        if (records.length === 0) throw error;
+        // Lines that were taken go out first: the error must not take them with it.
+        this.#fault = error;
+        return;
+      }
       entry.lookAtMs = records.length > before ? 0 : performance.now() + this.#config['poll.interval.ms'];
       this.#next = (index + 1) % inputs.length;
     }

@@ -64,8 +64,9 @@ describe('FileStreamSource', () => {
       const run = await start();
       deepEqual(await texts(run, 1), ['one']);
       await appendFile(file, 'o');
-      deepEqual(await run.poll(), []);
+      const waiting = run.poll();
       await appendFile(file, '\nthree\n');
+      await waiting;
       deepEqual(await texts(run, 3), ['one', 'two', 'three']);
     });
 
@@ -145,10 +146,12 @@ describe('FileStreamSource', () => {
   describe('files that are not there or cannot be read', () => {
     it('a file that does not exist yet is waited for, with one line in the log', async () => {
       const run = await start();
-      deepEqual(await run.poll(), []);
+      const waiting = run.poll();
+      while (run.logs.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      await writeFile(file, 'one\n');
+      await waiting;
       equal(run.logs.length, 1);
       match(messages(run), /does not exist yet: waiting/);
-      await writeFile(file, 'one\n');
       deepEqual(await texts(run, 1), ['one']);
     });
 
@@ -426,7 +429,7 @@ describe('FileStreamSource', () => {
 
     it('a glob without matches is one idle task', async () => {
       const run = await start({ file: join(folder, '*.none') });
-      deepEqual(await run.poll(), []);
+      deepEqual(await run.last(30), []);
     });
 
     it('asks for a new plan when a file appears, and not when one vanishes', async () => {
@@ -456,6 +459,14 @@ describe('FileStreamSource', () => {
       equal(replans, 2);
       abort.abort();
       await ended;
+    });
+
+    it('an error in one file takes no lines of another with it', async () => {
+      await writeFile(join(folder, 'a.log'), 'one\n');
+      await writeFile(join(folder, 'b.log.gz'), 'damaged');
+      const run = await start({ file: join(folder, '*.{log,gz}') });
+      deepEqual(await texts(run, 1), ['one']);
+      await rejects(run.poll(), { code: 'FILE_DAMAGED' });
     });
 
     it('a busy file does not starve another', async () => {
@@ -504,8 +515,9 @@ describe('FileStreamSource', () => {
       if (process.platform === 'win32') return this.skip();
       execFileSync('mkfifo', [file]);
       const run = await start();
-      await run.poll();
+      const reading = run.poll();
       for (const line of ['one', 'two']) await appendFile(file, `${line}\n`);
+      await reading;
       deepEqual(await texts(run, 2), ['one', 'two']);
     });
 
