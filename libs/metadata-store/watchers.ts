@@ -60,12 +60,13 @@ export class Watchers {
     if (watcher.deaf) return;
     const wanted = events.filter((event) => revisionOf(event) >= watcher.fromRevision && inRange(watcher.range, keyOf(event)));
     if (wanted.length === 0) return;
-    watcher.pending.push(...wanted);
-    this.#schedule(() => this.#deliver(watcher));
+    watcher.pending.push(wanted);
+    this.#schedule(() => this.#deliver(watcher, watcher.pending.indexOf(wanted) + 1));
   }
 
-  #deliver(watcher: Watcher): void {
-    const events = watcher.pending.splice(0);
+  // Not what came later as well: a slow connection delays each batch alike. What came before goes first, however slow.
+  #deliver(watcher: Watcher, batches: number): void {
+    const events = watcher.pending.splice(0, batches).flat();
     const last = events.at(-1);
     if (last === undefined || watcher.over || watcher.deaf) return;
     try {
@@ -79,7 +80,7 @@ export class Watchers {
   #end(watcher: Watcher, error: Error): void {
     this.#schedule(() => {
       if (watcher.over) return;
-      this.#deliver(watcher);
+      this.#deliver(watcher, watcher.pending.length);
       if (watcher.over) return;
       watcher.over = true;
       try {
@@ -95,7 +96,8 @@ class Watcher {
   readonly range: KeyRange;
   readonly fromRevision: bigint;
   readonly listener: WatchListener;
-  readonly pending: WatchEvent[] = [];
+  /** One entry per revision, the first perhaps of many. */
+  readonly pending: WatchEvent[][] = [];
   over = false;
   deaf = false;
 
