@@ -177,7 +177,7 @@ describe('FileStreamSink', () => {
         const committed = new CommittedSink();
         const random = seededRandom(7);
         const config = { file, 'file.fsync': 'never', 'file.rotate.bytes': rotateBytes };
-        for (let life = 0; life < 4; life += 1) {
+        for (let life = 0; life < 3; life += 1) {
           const start = JSON.stringify({ config, position: committed.position, states: committed.states() });
           const child = fork(victim, [start], { execArgv: [], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
           // The first life dies before its first commit.

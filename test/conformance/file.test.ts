@@ -9,6 +9,7 @@ import { sinkChecks, sourceChecks } from '@rocketmq-connect/sdk/testing';
 describe('conformance: FileStreamSource', () => {
   const checks = sourceChecks({
     definition: FileStreamSource,
+    rounds: 5,
     async open() {
       const folder = await newFolder();
       const file = join(folder, 'in.txt');
@@ -26,7 +27,7 @@ describe('conformance: FileStreamSource', () => {
 describe('conformance: FileStreamSource over several files and tasks', () => {
   const checks = sourceChecks({
     definition: FileStreamSource,
-    rounds: 5,
+    rounds: 3,
     async open() {
       const folder = await newFolder();
       for (const name of ['a', 'b', 'c']) await appendFile(join(folder, `${name}.log`), '');
@@ -46,7 +47,7 @@ describe('conformance: FileStreamSource over several files and tasks', () => {
 describe('conformance: FileStreamSource of a .gz file that grows by members', () => {
   const checks = sourceChecks({
     definition: FileStreamSource,
-    rounds: 5,
+    rounds: 3,
     async open() {
       const folder = await newFolder();
       const file = join(folder, 'in.txt.gz');
@@ -69,6 +70,7 @@ for (const [title, more] of [
     const checks = sinkChecks({
       definition: FileStreamSink,
       delivery: 'exactlyOnce',
+      rounds: 12,
       async open() {
         const folder = await newFolder();
         const file = join(folder, 'out.txt');
