@@ -227,6 +227,19 @@ describe('the gateway on a socket', () => {
     await until(() => seen[0]?.aborted === true && network.openCalls === 0);
   });
 
+  it('keeps no stream open for a HEAD request', async () => {
+    const { url, network } = await open({
+      async *watch(_, { signal }) {
+        yield { connector: undefined, deleted: 'a', synced: false };
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      },
+    });
+    const response = await fetch(`${url}/v1/connectors:watch`, { method: 'HEAD' });
+    assert.equal(response.status, 200);
+    assert.equal(await response.text(), '');
+    await until(() => network.openCalls === 0);
+  });
+
   it('ends streams when it stops, so that stopping waits for nobody', async () => {
     const { url, gateway } = await open({
       async *watch(_, { signal }) {

@@ -31,8 +31,10 @@ export function createHttpServer(options: { readonly routes: readonly Route[]; r
   });
   const fail = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const answer = toProblem(error);
-    if (answer.status >= 500) log.error('a request failed', { method: request.method, path: pathOf(request), error });
-    else log.debug('a request was refused', { method: request.method, path: pathOf(request), status: answer.status });
+    const fields = { method: request.method, path: pathOf(request), status: answer.status };
+    if (answer.status === 500) log.error('a request failed', { ...fields, error });
+    else if (answer.status > 500) log.warn('a request could not be served', { ...fields, reason: answer.message });
+    else log.debug('a request was refused', { ...fields, reason: answer.message });
     reply.code(answer.status).headers({ ...guardHeaders, ...answer.extra.headers });
     reply.header('content-type', 'application/json').send(encoded(JSON.stringify(problemBody(answer))));
   };
@@ -56,7 +58,8 @@ export function createHttpServer(options: { readonly routes: readonly Route[]; r
       signal: AbortSignal.any([gone.signal, stopping.signal]),
       identity: '',
     });
-    return send(reply, answer, route.mediaType ?? 'application/json');
+    if (request.method === 'HEAD') gone.abort();
+    return send(reply, request.method === 'HEAD' ? { ...answer, lines: undefined } : answer, route.mediaType ?? 'application/json');
   };
   app.all('*', respond);
   app.setNotFoundHandler(respond);

@@ -41,7 +41,7 @@ export interface Answer {
   readonly json?: unknown;
   readonly text?: string;
   readonly file?: URL;
-  readonly lines?: AsyncIterable<string>;
+  readonly lines?: AsyncIterable<string> | undefined;
 }
 
 export interface Match {
