@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '@rocketmq-connect/configuration/system-clock';
 import { connectEmbeddedLog, type EmbeddedLogConnection } from '@rocketmq-connect/message-log/embedded/client';
 import { createHostRuntime } from '@rocketmq-connect/pipeline/host/host-runtime';
-import type { HostCommand } from '@rocketmq-connect/pipeline/host-protocol';
+import type { HostCommand, HostEvent } from '@rocketmq-connect/pipeline/host-protocol';
 import { loadCatalogue } from '@rocketmq-connect/pipeline/plugins/catalogue';
 import { DeadlineWord } from '@rocketmq-connect/pipeline/task-host';
 import { builtInConnectors } from './built-in.ts';
@@ -27,9 +27,12 @@ const runtime = createHostRuntime({
   references: { env: process.env, readFile: (path) => readFileSync(path, 'utf8') },
   post: (event) => port.postMessage(event),
 });
+const beats = new Int32Array(pulse);
+const beat = (): void => void Atomics.add(beats, 0, 1);
+beat();
+setInterval(beat, PULSE_MS);
 // A port without a listener keeps what it gets: nothing sent before this moment is lost.
 port.on('message', (command: HostCommand) => runtime.handle(command));
-port.postMessage({ type: 'ready' });
-setInterval(() => Atomics.add(new Int32Array(pulse), 0, 1), PULSE_MS);
+port.postMessage({ type: 'ready' } satisfies HostEvent);
 // A thread that is ended from outside writes no cache: without this every host would strip all types anew.
 flushCompileCache();
