@@ -20,8 +20,8 @@ export interface Board {
   /** Eligible, and has room for it. */
   takes(unit: number, runner: number): boolean;
   /**
-   * How full a runner is for this kind of unit: its own kind counts twice and everything once. By that weighting a placement that no
-   * single move improves has a spread of at most 1 in tasks, in connectors and in all together (equal weights, no constraints).
+   * How full a runner is for this kind of unit: its own kind counts twice, and everything once. By that weighting a placement that
+   * no single move improves has a spread of at most 1 in tasks, in connectors and in all together (equal weights, no constraints).
    */
   load(unit: number, runner: number): number;
   /** Where the row of the unit's connector begins in `loads.byRunner` and `loads.byZone`. */
@@ -30,6 +30,9 @@ export interface Board {
   siblings(unit: number, runner: number): number;
   siblingsInZone(unit: number, runner: number): number;
 }
+
+/** How often a unit counts among its own kind; see `load`. With 1, two opposite spreads of 2 could hold each other. */
+export const OWN_KIND = 2;
 
 interface Loads {
   readonly tasks: Float64Array;
@@ -64,7 +67,7 @@ export function layBoard(input: PlacementInput): Board {
       if (eligible[unit]?.[runner] !== 1) return false;
       return (loads.all[runner] ?? 0) + (weights[unit] ?? 1) <= (capacities[runner] ?? 0);
     },
-    load: (unit, runner) => 2 * ((isConnector[unit] === 1 ? loads.connectors : loads.tasks)[runner] ?? 0) + (loads.all[runner] ?? 0),
+    load: (unit, runner) => OWN_KIND * ((isConnector[unit] === 1 ? loads.connectors : loads.tasks)[runner] ?? 0) + (loads.all[runner] ?? 0),
     row,
     siblings: (unit, runner) => loads.byRunner[(row[unit] ?? 0) + runner] ?? 0,
     siblingsInZone: (unit, runner) => loads.byZone[(row[unit] ?? 0) + (loads.zoneOf[runner] ?? 0)] ?? 0,

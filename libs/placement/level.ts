@@ -1,4 +1,4 @@
-import { type Board, put } from './board.ts';
+import { type Board, OWN_KIND, put } from './board.ts';
 import { rendezvous } from './rendezvous.ts';
 
 /**
@@ -15,10 +15,11 @@ export function level(board: Board, limit: number, pinned: ReadonlySet<number>):
     held[move.kind][move.from]?.delete(move.unit);
     held[move.kind][move.to]?.add(move.unit);
     put(board, move.unit, move.to);
-    forget(search, move);
   }
 }
 
+/** How often a unit counts in the fullness of its runner: in its kind, and in all. */
+const COUNTS = OWN_KIND + 1;
 const kinds = ['task', 'connector'] as const;
 type Kind = (typeof kinds)[number];
 type Held = Readonly<Record<Kind, readonly Set<number>[]>>;
@@ -28,7 +29,10 @@ interface Search {
   readonly held: Held;
   readonly pinned: ReadonlySet<number>;
   readonly heaviest: number;
-  /** Pairs of runners (`from * runners + to`) between which nothing may move, so that they are not searched at every move. */
+  /**
+   * Pairs of runners (`from * runners + to`) between which nothing might move: not searched again in this round. A later move may open
+   * such a pair; the next round sees that, and a round that moves nothing has searched them all.
+   */
   readonly barren: Readonly<Record<Kind, Set<number>>>;
 }
 
@@ -55,17 +59,6 @@ function heaviestOf(board: Board): number {
   return heaviest;
 }
 
-/** After a move, `to` holds another unit to give and `from` has more room: what was barren for them may not be any more. */
-function forget(search: Search, { from, to }: Move): void {
-  const runners = search.board.runners.length;
-  for (const kind of kinds) {
-    for (let other = 0; other < runners; other++) {
-      search.barren[kind].delete(to * runners + other);
-      search.barren[kind].delete(other * runners + from);
-    }
-  }
-}
-
 function bestMove(search: Search): Move | null {
   let best: Move | null = null;
   for (const kind of kinds) best = bestMoveOf(search, kind, best) ?? best;
@@ -76,6 +69,8 @@ function bestMove(search: Search): Move | null {
 function bestMoveOf(search: Search, kind: Kind, floor: Move | null): Move | null {
   const { board, barren } = search;
   const full = fullness(board, kind);
+  const quick = extremeMove(search, kind, full);
+  if (quick !== null) return quick.gain > (floor?.gain ?? 0) ? quick : null;
   const byFullness = board.runners.map((_, runner) => runner).sort((a, b) => (full[b] ?? 0) - (full[a] ?? 0) || a - b);
   let best: Move | null = null;
   for (const from of byFullness) {
@@ -93,10 +88,25 @@ function bestMoveOf(search: Search, kind: Kind, floor: Move | null): Move | null
   return best;
 }
 
+/** The move from the fullest to the emptiest runner, if no other pair can gain more: in the common case there is no need to sort. */
+function extremeMove(search: Search, kind: Kind, full: Float64Array): Move | null {
+  let from = 0;
+  let to = 0;
+  for (let runner = 1; runner < full.length; runner++) {
+    if ((full[runner] ?? 0) > (full[from] ?? 0)) from = runner;
+    if ((full[runner] ?? 0) <= (full[to] ?? 0)) to = runner;
+  }
+  const room = (full[from] ?? 0) - (full[to] ?? 0);
+  const most = mostGain(room, search.heaviest);
+  if (most <= 0 || search.barren[kind].has(from * full.length + to)) return null;
+  const move = bestUnit(search, kind, from, to, room);
+  return move !== null && move !== 'none may' && move.gain === most ? move : null;
+}
+
 /** By how much the squares fall at best: a unit of weight w counts three times (twice in its kind, once in all), so by w × (room − 3w). */
 function mostGain(room: number, heaviest: number): number {
-  const weight = Math.min(Math.max(room / 6, 1), heaviest);
-  return weight * (room - 3 * weight);
+  const weight = Math.min(Math.max(room / (2 * COUNTS), 1), heaviest);
+  return weight * (room - COUNTS * weight);
 }
 
 /** The unit whose move gains most; among equals the one with most siblings here and fewest there, then by hash. */
@@ -104,14 +114,20 @@ function bestUnit(search: Search, kind: Kind, from: number, to: number, room: nu
   const { board, pinned } = search;
   let best = -1;
   let gain = 0;
+  let bestRank: readonly number[] | null = null;
   let mayMove = false;
   for (const unit of search.held[kind][from] ?? []) {
     if (pinned.has(unit) || !board.takes(unit, to)) continue;
     mayMove = true;
     const weight = board.weight(unit);
-    const gains = weight * (room - 3 * weight);
-    if (gains <= 0 || gains < gain) continue;
-    if (best !== -1 && gains === gain && !isRather(board, unit, best, from, to)) continue;
+    const gains = weight * (room - COUNTS * weight);
+    if (gains < gain) continue;
+    if (best !== -1 && gains === gain) {
+      bestRank ??= rankOf(board, best, from, to);
+      const rank = rankOf(board, unit, from, to);
+      if (compareRanks(rank, bestRank) <= 0) continue;
+      bestRank = rank;
+    } else bestRank = null;
     best = unit;
     gain = gains;
   }
@@ -119,15 +135,19 @@ function bestUnit(search: Search, kind: Kind, from: number, to: number, room: nu
   return best === -1 ? null : { unit: best, kind, from, to, gain };
 }
 
-/** Whether to move `a` rather than `b`, which gains as much. */
-function isRather(board: Board, a: number, b: number, from: number, to: number): boolean {
-  const apart = (unit: number): number => board.siblings(unit, from) - board.siblings(unit, to);
-  const zones = (unit: number): number => board.siblingsInZone(unit, from) - board.siblingsInZone(unit, to);
-  const order = apart(a) - apart(b) || zones(a) - zones(b) || rendezvous(board, a, to) - rendezvous(board, b, to) || b - a;
-  return order > 0;
+/** Of units that gain as much: most siblings here and fewest there, the same by zone, then the hash, then the order. */
+function rankOf(board: Board, unit: number, from: number, to: number): readonly number[] {
+  const apart = board.siblings(unit, from) - board.siblings(unit, to);
+  const zones = board.siblingsInZone(unit, from) - board.siblingsInZone(unit, to);
+  return [apart, zones, rendezvous(board, unit, to), -unit];
+}
+
+function compareRanks(a: readonly number[], b: readonly number[]): number {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return (a[i] ?? 0) - (b[i] ?? 0);
+  return 0;
 }
 
 function fullness(board: Board, kind: Kind): Float64Array {
   const own = kind === 'connector' ? board.loads.connectors : board.loads.tasks;
-  return own.map((load, runner) => 2 * load + (board.loads.all[runner] ?? 0));
+  return own.map((load, runner) => OWN_KIND * load + (board.loads.all[runner] ?? 0));
 }

@@ -118,7 +118,13 @@ describe('place', () => {
 
   it('S016: a new leader that knows the targets alone, or the owners alone, moves nothing', () => {
     const on = runners(3);
-    const before = settle(input(fourByFour, on)).placement;
+    const found = settle(input(fourByFour, on)).placement;
+    const turned = new Map([
+      ['r0', 'r1'],
+      ['r1', 'r2'],
+      ['r2', 'r0'],
+    ]);
+    const before = new Map([...found].map(([unit, at]) => [unit, turned.get(at) ?? at]));
     assert.ok(same(place(input(fourByFour, on, { previous: before })), before));
     assert.ok(same(place(input(fourByFour, on, { owners: before })), before));
   });
@@ -148,13 +154,13 @@ describe('place', () => {
       runner('none', { plugins: [] }),
     ];
     const units = [
-      ...connector('pinned', 1, { pluginVersion: '0.9.0' }),
+      ...connector('pinned', 4, { pluginVersion: '0.9.0' }),
       ...connector('ssd', 1, { selector: { disk: 'ssd' } }),
       ...connector('alias', 0, { plugin: file.aliases[0] ?? '', selector: { disk: 'ssd' } }),
       ...connector('nowhere', 1, { plugin: 'NoSuch' }),
     ];
     const placement = place(input(units, on));
-    assert.equal(placement.get('tasks/pinned/0'), 'old');
+    for (let task = 0; task < 4; task++) assert.equal(placement.get(`tasks/pinned/${task}`), 'old');
     assert.equal(placement.get('tasks/ssd/0'), 'new');
     assert.equal(placement.get('connectors/alias'), 'new');
     assert.equal(placement.has('tasks/nowhere/0'), false);
@@ -184,6 +190,54 @@ describe('place', () => {
     assert.equal(moved(before, first).length, 4);
     const while4MoveStill = place(input(units, runners(2), { previous: first, owners: before }));
     assert.ok(same(while4MoveStill, first));
+  });
+
+  it('a unit that is moving is not moved again, also not to a runner that has joined since', () => {
+    const units = connector('a', 19);
+    const before = settle(input(units, runners(1))).placement;
+    const first = place(input(units, runners(2), { previous: before, owners: before, maxMoves: 1 }));
+    assert.deepEqual(countsOf(first, ''), { r0: 10, r1: 10 });
+    const second = place(input(units, runners(3), { previous: first, owners: before, maxMoves: 1 }));
+    const again = moved(first, second);
+    assert.ok(again.length > 0);
+    for (const unit of again) assert.deepEqual([first.get(unit), second.get(unit)], ['r0', 'r2']);
+  });
+
+  it('among equals, a new task goes where no sibling is, then to a zone without', () => {
+    for (let i = 0; i < 20; i++) {
+      const units = [...connector(`a${i}`, 2), ...connector(`b${i}`, 2)].filter((unit) => unit.kind === 'task');
+      const previous = new Map([
+        [`tasks/a${i}/0`, 'r0'],
+        [`tasks/b${i}/0`, 'r1'],
+      ]);
+      const placement = place(input(units, runners(2, { zone: 'x' }), { previous }));
+      assert.equal(placement.get(`tasks/a${i}/1`), 'r1');
+      const zoned = [runner('r0', { zone: 'x' }), runner('r1', { zone: 'x' }), runner('r2', { zone: 'y' })];
+      const one = connector(`a${i}`, 2).filter((unit) => unit.kind === 'task');
+      const other = place(input(one, zoned, { previous: new Map([[`tasks/a${i}/0`, 'r0']]) }));
+      assert.equal(other.get(`tasks/a${i}/1`), 'r2');
+    }
+  });
+
+  it('among equals, the task moves that has siblings where it is, then in its zone', () => {
+    for (let i = 0; i < 20; i++) {
+      const tasks = (name: string, count: number) => connector(`${name}${i}`, count).filter((unit) => unit.kind === 'task');
+      const units = [...tasks('a', 2), ...tasks('b', 1), ...tasks('c', 1)];
+      const crowded = new Map(units.map((unit) => [unit.id, 'r0']));
+      const spread = place(input(units, runners(2, { zone: 'x' }), { previous: crowded, maxMoves: 0.25 }));
+      assert.deepEqual(
+        moved(crowded, spread).map((unit) => unit.split('/')[1]),
+        [`a${i}`],
+      );
+      const zoned = [runner('r0', { zone: 'x' }), runner('r1', { zone: 'x' }), runner('r2', { zone: 'y' })];
+      const previous = new Map([
+        ...[...tasks('a', 1), ...tasks('b', 1)].map((unit): [string, string] => [unit.id, 'r0']),
+        [`tasks/a${i}/1`, 'r1'],
+      ]);
+      const some = [...tasks('a', 2), ...tasks('b', 1)];
+      const apart = place(input(some, zoned, { previous, maxMoves: 0.25 }));
+      assert.equal(apart.get(`tasks/a${i}/0`), 'r2');
+    }
   });
 
   describe('properties', () => {
