@@ -1,5 +1,5 @@
 import type { FetchedMessages, MessageLog, QueueAddress, QueueReader } from '@rocketmq-connect/message-log';
-import { decodeMessages, PropertyName, property } from '@rocketmq-connect/message-log/message';
+import { decodeFetched, PropertyName, property } from '@rocketmq-connect/message-log/message';
 import { PositionLostError } from '@rocketmq-connect/message-log/position-lost';
 import { ConnectError } from '@rocketmq-connect/sdk';
 import { queueKey } from '../queues.ts';
@@ -32,10 +32,11 @@ export async function scanIds(
   const reader = await log.assign(SCAN_GROUP, assignments);
   try {
     while (ends.size > 0) {
-      for (const { queue, offset, count, bytes } of await read(reader, ends, signal)) {
+      for (const fetched of await read(reader, ends, signal)) {
+        const { queue, offset, count } = fetched;
         const end = ends.get(queueKey(queue));
         if (end === undefined) continue;
-        decodeMessages(bytes, (_body, properties, index) => {
+        decodeFetched(fetched, (_body, properties, index) => {
           const id = offset + index < end ? property(properties, PropertyName.id) : undefined;
           if (id !== undefined) visit(id, queue, offset + index);
         });
