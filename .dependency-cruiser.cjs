@@ -18,7 +18,12 @@ module.exports = {
       from: { path: '^connectors/', pathNot: TEST },
       to: { path: '^(libs/(?!sdk/)|services|cli|proto)/' },
     },
-    { name: 'the-sdk-knows-nothing', severity: 'error', from: { path: '^libs/sdk/', pathNot: TEST }, to: { path: '^(libs/(?!sdk/)|services|connectors|cli|proto)/' } },
+    {
+      name: 'the-sdk-knows-nothing',
+      severity: 'error',
+      from: { path: '^libs/sdk/', pathNot: TEST },
+      to: { path: '^(libs/(?!sdk/)|services|connectors|cli|proto)/' },
+    },
     {
       name: 'adapters-are-chosen-where-a-process-is-composed',
       comment: 'Only main files, which compose a process, know which adapter stands behind a port.',
@@ -31,7 +36,10 @@ module.exports = {
       comment: 'A task host pays for what it imports: no gRPC, logger, metadata or telemetry.',
       severity: 'error',
       from: { path: '^services/task-runner-service/hosts/thread-main' },
-      to: { path: '^(libs/(mesh|telemetry|metadata-store|cluster|placement)|proto)/|node_modules/(@grpc|pino|fastify|@opentelemetry)', reachable: true },
+      to: {
+        path: '^(libs/(mesh|telemetry|metadata-store|cluster|placement)|proto)/|node_modules/(@grpc|pino|fastify|@opentelemetry)',
+        reachable: true,
+      },
     },
     { name: 'no-orphans-in-libs', severity: 'error', from: { orphan: true, path: '^libs/', pathNot: [TEST, 'index\\.ts$'] }, to: {} },
     { name: 'not-to-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
@@ -41,6 +49,10 @@ module.exports = {
     exclude: { path: '^proto/gen' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'], extensions: ['.ts', '.js', '.cjs'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default'],
+      extensions: ['.ts', '.js', '.cjs'],
+    },
   },
 };

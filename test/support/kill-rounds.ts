@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectEmbeddedLog } from '@rocketmq-connect/message-log/embedded/client';
 import { EmbeddedLog } from '@rocketmq-connect/message-log/embedded/log';
-import { decodeMessages } from '@rocketmq-connect/message-log/message';
+import { decodeFetched } from '@rocketmq-connect/message-log/message';
 import { startStandalone, waitFor } from './standalone.ts';
 
 export interface KillRounds {
@@ -59,7 +59,10 @@ export async function killRounds({ rounds, lines, seed }: KillRounds): Promise<{
     assert.equal(await mesh.interrupt(), 0, mesh.output());
     const expected = readFileSync(source);
     assert.ok(readFileSync(copy).equals(expected), `the sink file differs from the source (seed ${seed})`);
-    assert.ok((await topicContent(join(dataDir, 'messages'), 'lines')).equals(expected), `the topic differs from the source (seed ${seed})`);
+    assert.ok(
+      (await topicContent(join(dataDir, 'messages'), 'lines')).equals(expected),
+      `the topic differs from the source (seed ${seed})`,
+    );
     return { lines: written, unclean: rounds };
   } finally {
     rmSync(cwd, { recursive: true, force: true });
@@ -81,7 +84,7 @@ async function topicContent(directory: string, topic: string): Promise<Buffer> {
         for (const fetched of await reader.read(1 << 20, 1000, new AbortController().signal)) {
           assert.equal(fetched.offset, next, 'positions follow one another');
           next += fetched.count;
-          decodeMessages(fetched.bytes, (body) => chunks.push(Buffer.from(body), Buffer.from('\n')));
+          decodeFetched(fetched, (body) => chunks.push(Buffer.from(body), Buffer.from('\n')));
         }
       }
       await reader.close();
