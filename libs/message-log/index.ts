@@ -74,13 +74,14 @@ export interface QueueReader {
   close(): Promise<void>;
 }
 
-/** Consecutive messages of one queue, zero copy: decode with `decodeMessages`. */
+/** Consecutive messages of one queue, zero copy: decode with `decodeFetched`. */
 export interface FetchedMessages {
   readonly queue: QueueAddress;
   /** Position of the first message. */
   readonly offset: number;
   readonly count: number;
-  /** In the batch layout. */
   readonly bytes: Buffer;
+  /** How `bytes` lie: as they were sent, or as a broker stores them (`stored-message.ts`). */
+  readonly layout: 'batch' | 'stored';
   readonly storedAtMs: number;
 }

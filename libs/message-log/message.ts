@@ -1,4 +1,5 @@
-import type { MessageBatch } from './index.ts';
+import type { FetchedMessages, MessageBatch } from './index.ts';
+import { visitStoredMessages } from './stored-message.ts';
 
 /**
  * RocketMQ's batch layout, one message after another (the body of SEND_BATCH_MESSAGE, org.apache.rocketmq.common.message.MessageDecoder):
@@ -117,6 +118,17 @@ export function decodeMessages(bytes: Buffer, visit: (body: Buffer, properties: 
   visitMessages(bytes, (bodyAt, bodyEnd, propertiesAt, propertiesEnd, index) => {
     const properties = propertiesAt === propertiesEnd ? '' : bytes.toString('utf8', propertiesAt, propertiesEnd);
     visit(bytes.subarray(bodyAt, bodyEnd), properties, index);
+  });
+}
+
+/** Like `decodeMessages`, for what a reader gave, in either layout. */
+export function decodeFetched(
+  { bytes, layout }: Pick<FetchedMessages, 'bytes' | 'layout'>,
+  visit: (body: Buffer, properties: string, index: number) => void,
+): void {
+  if (layout === 'batch') return decodeMessages(bytes, visit);
+  visitStoredMessages(bytes, (body, propertiesAt, propertiesEnd, index) => {
+    visit(body, propertiesAt === propertiesEnd ? '' : bytes.toString('utf8', propertiesAt, propertiesEnd), index);
   });
 }
 

@@ -111,7 +111,7 @@ export class SimulatedLog {
     const queue = this.queue(address);
     const offset = queue.nextOffset;
     const storedAtMs = Math.max(this.clock.now(), queue.stored.at(-1)?.storedAtMs ?? 0);
-    queue.stored.push({ queue: address, offset, count: batch.count, bytes: Buffer.from(batch.bytes), storedAtMs });
+    queue.stored.push({ queue: address, offset, count: batch.count, bytes: Buffer.from(batch.bytes), layout: 'batch', storedAtMs });
     queue.nextOffset += batch.count;
     this.#changed();
     return offset;

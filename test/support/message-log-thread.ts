@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { QueueAddress } from '@rocketmq-connect/message-log';
 import { connectEmbeddedLog, type EmbeddedLogConnection } from '@rocketmq-connect/message-log/embedded/client';
 import { ControlMemory } from '@rocketmq-connect/message-log/embedded/control';
-import { BatchBuilder, decodeMessages } from '@rocketmq-connect/message-log/message';
+import { BatchBuilder, decodeFetched } from '@rocketmq-connect/message-log/message';
 
 /** What a thread of the embedded log's tests does. */
 export type ThreadTask =
@@ -54,7 +54,7 @@ if (task.does === 'write') {
       if (fetched.offset !== (next[queue] ?? 0)) throw new Error(`a gap in queue ${queue} at ${fetched.offset}`);
       next[queue] = fetched.offset + fetched.count;
       bodies[queue] ??= [];
-      decodeMessages(fetched.bytes, (body) => bodies[queue]?.push(body.toString().trimEnd()));
+      decodeFetched(fetched, (body) => bodies[queue]?.push(body.toString().trimEnd()));
       seen += fetched.count;
     }
   }

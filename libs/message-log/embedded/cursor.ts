@@ -96,6 +96,7 @@ export class QueueCursor {
         offset: header.offset,
         count: header.count,
         bytes: chunk.subarray(at + FRAME_HEADER_BYTES, at + header.length),
+        layout: 'batch',
         storedAtMs: header.storedAtMs,
       };
       const part = skipped === 0 ? fetched : skipMessages(fetched, skipped);

@@ -1,5 +1,5 @@
 import type { FetchedMessages } from '@rocketmq-connect/message-log';
-import { decodeMessages } from '@rocketmq-connect/message-log/message';
+import { decodeFetched } from '@rocketmq-connect/message-log/message';
 import type { SinkRecord } from '@rocketmq-connect/sdk';
 import type { FailedRecord, Stage } from '../errors.ts';
 import { decodeProperties, encodeHeaders, encodeProperties, hasOnlyAnId, withoutId } from '../record-properties.ts';
@@ -27,7 +27,7 @@ export class RecordDecoder {
     const { queue, offset } = fetched;
     const records: (SinkRecord | null)[] = [];
     const failures: Undecoded[] = [];
-    decodeMessages(fetched.bytes, (body, properties, index) => {
+    decodeFetched(fetched, (body, properties, index) => {
       const origin = { topic: queue.topic, broker: queue.broker, queue: queue.queue, offset: offset + index };
       try {
         records.push(this.#record(body, properties, origin));
@@ -84,7 +84,7 @@ export class RecordDecoder {
 
 function messageAt(fetched: FetchedMessages, index: number): { body: Buffer; properties: string } | undefined {
   let found: { body: Buffer; properties: string } | undefined;
-  decodeMessages(fetched.bytes, (body, properties, at) => {
+  decodeFetched(fetched, (body, properties, at) => {
     if (at === index) found = { body, properties: withoutId(properties) };
   });
   return found;

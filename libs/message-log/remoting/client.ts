@@ -1,0 +1,254 @@
+import { type Clock, ConfigError, ConnectError, type Random, RetriableError, sleep } from '@rocketmq-connect/sdk';
+import { checkBatch, checkPosition } from '../checks.ts';
+import type {
+  LogCapabilities,
+  MessageBatch,
+  MessageLog,
+  QueueAddress,
+  QueueReader,
+  SendResult,
+  TopicDescription,
+  TopicSettings,
+} from '../index.ts';
+import { Brokers } from './brokers.ts';
+import type { Request, TlsSettings } from './connection.ts';
+import { Connections, logClosed } from './connections.ts';
+import type { Frame } from './frame.ts';
+import { Membership, PRODUCER_GROUP } from './membership.ts';
+import { NameServers } from './name-servers.ts';
+import { RemotingQueueReader } from './reader.ts';
+import { maxOffsetRequest, minOffsetRequest, offsetAtRequest, parseOffset, updateConsumerOffsetRequest } from './requests/offsets.ts';
+import { parseSendResponse, sendBatchRequest } from './requests/send-batch.ts';
+import { ResponseCode, responseError, sendOutcomeIsOpen } from './response-code.ts';
+import type { Credentials } from './signature.ts';
+import { TopicAdmin } from './topic-admin.ts';
+
+/** How to reach a RocketMQ cluster: plain data, for worker threads. Times have defaults. */
+export interface RemotingLogConnection {
+  readonly kind: 'remoting';
+  /** `host:port` of one or several name servers; the remoting port of a RocketMQ 5 proxy does as well, but for topics' creation and listing. */
+  readonly nameServers: readonly string[];
+  /** As brokers' tools show this client. Unique per client. */
+  readonly clientId: string;
+  readonly credentials?: Credentials;
+  readonly tls?: TlsSettings;
+  /**
+   * What an answer "stored, but not yet on disk or on a slave, as the broker is set up" counts for: `stored` (default) as success; `strict` as
+   * `RetriableError` SEND_NOT_SAFE: sent again it may be stored twice.
+   */
+  readonly durability?: 'stored' | 'strict';
+  readonly connectTimeoutMs?: number;
+  readonly requestTimeoutMs?: number;
+  readonly routeRefreshMs?: number;
+  readonly heartbeatMs?: number;
+  /** Most pulls in flight of one reader, over its queues; and what it may fetch ahead. */
+  readonly pullsInFlight?: number;
+  readonly prefetchBytes?: number;
+}
+
+/** RocketMQ by its own TCP protocol, straight to name servers and brokers (4.4 and newer). Connects when something is asked for. */
+export function connectRemotingLog(
+  connection: RemotingLogConnection,
+  surroundings: { readonly clock: Clock; readonly random: Random },
+): MessageLog {
+  return new RemotingClient({ ...DEFAULTS, ...connection, ...surroundings });
+}
+
+const DEFAULTS = {
+  durability: 'stored',
+  connectTimeoutMs: 3_000,
+  requestTimeoutMs: 5_000,
+  routeRefreshMs: 30_000,
+  heartbeatMs: 30_000,
+  pullsInFlight: 64,
+  prefetchBytes: 16 * 1024 * 1024,
+} as const;
+
+const DISPATCH_LOOKS = 100;
+const DISPATCH_LOOK_MS = 5;
+
+type Settings = RemotingLogConnection &
+  Required<Omit<RemotingLogConnection, 'credentials' | 'tls'>> & { readonly clock: Clock; readonly random: Random };
+
+class RemotingClient implements MessageLog {
+  readonly capabilities: LogCapabilities = { assign: true, createTopic: true };
+  readonly #settings: Settings;
+  readonly #connections: Connections;
+  readonly #nameServers: NameServers;
+  readonly #brokers: Brokers;
+  readonly #topics: TopicAdmin;
+  readonly #membership: Membership;
+  readonly #readers = new Set<RemotingQueueReader>();
+  /** Of each queue sent to: where the last acknowledged batch ends. */
+  readonly #ends = new Map<string, number>();
+  readonly #closing = new AbortController();
+
+  constructor(settings: Settings) {
+    checkAddresses(settings.nameServers);
+    this.#settings = settings;
+    const { clock, requestTimeoutMs, routeRefreshMs, heartbeatMs, clientId } = settings;
+    this.#connections = new Connections(settings, settings.random);
+    this.#nameServers = new NameServers({ addresses: settings.nameServers, clock, requestTimeoutMs, routeRefreshMs }, this.#connections);
+    this.#brokers = new Brokers(this.#nameServers, this.#connections, requestTimeoutMs);
+    this.#topics = new TopicAdmin(this.#nameServers, this.#brokers, clock, this.#closing.signal);
+    this.#membership = new Membership({ clientId, clock, heartbeatMs, requestTimeoutMs }, this.#connections);
+  }
+
+  async describeTopic(topic: string): Promise<TopicDescription> {
+    return this.#topics.describe(topic);
+  }
+
+  async createTopic(topic: string, settings: TopicSettings): Promise<TopicDescription> {
+    return this.#topics.create(topic, settings.queues);
+  }
+
+  async listTopics(): Promise<readonly string[]> {
+    return this.#topics.list();
+  }
+
+  async deleteTopic(topic: string): Promise<void> {
+    await this.#topics.delete(topic);
+  }
+
+  async send(queue: QueueAddress, batch: MessageBatch): Promise<SendResult> {
+    this.#checkOpen();
+    checkBatch(batch);
+    const connection = await this.#brokers.master(queue);
+    const request = sendBatchRequest(PRODUCER_GROUP, queue.topic, queue.broker, queue.queue, batch, this.#settings.clock.now());
+    let frame: Frame;
+    try {
+      frame = await connection.invoke(request, this.#settings.requestTimeoutMs);
+    } catch (error) {
+      this.#nameServers.doubt(queue.topic);
+      // It never left.
+      if (error instanceof ConnectError && error.code === 'CONNECTION_REFUSED') throw error;
+      throw outcomeUnknown(queue, `its answer did not come: ${String((error as Error).message)}`, error);
+    }
+    switch (frame.code) {
+      case ResponseCode.success:
+        return this.#acknowledged(queue, batch, frame);
+      case ResponseCode.flushDiskTimeout:
+      case ResponseCode.flushSlaveTimeout:
+      case ResponseCode.slaveNotAvailable:
+        if (this.#settings.durability === 'stored') return this.#acknowledged(queue, batch, frame);
+        throw new RetriableError(
+          `a batch for queue ${queue.queue} of ${queue.topic} is stored, but not on disk or a slave (${frame.code})`,
+          {
+            code: 'SEND_NOT_SAFE',
+          },
+        );
+      default: {
+        this.#nameServers.doubt(queue.topic);
+        const error = responseError(`a batch for queue ${queue.queue} of ${queue.topic}`, connection.address, frame);
+        throw sendOutcomeIsOpen(error, frame) ? outcomeUnknown(queue, error.message, error) : error;
+      }
+    }
+  }
+
+  /** Brokers acknowledge by their own durability. */
+  async flush(): Promise<void> {
+    this.#checkOpen();
+  }
+
+  async assign(group: string, assignments: Parameters<MessageLog['assign']>[1]): Promise<QueueReader> {
+    this.#checkOpen();
+    for (const { queue, position } of assignments) checkPosition(queue, position);
+    // Queues that are not there, and positions that are lost, are told at once.
+    const ranged = await Promise.all(
+      assignments.map(async ({ queue, position }) => {
+        const max = await this.maxOffset(queue);
+        return { queue, position, range: { min: Math.min(max, await this.minOffset(queue)), max } };
+      }),
+    );
+    this.#checkOpen();
+    const reader = new RemotingQueueReader({
+      group: groupName(group),
+      clock: this.#settings.clock,
+      assignments: ranged,
+      pullsMax: this.#settings.pullsInFlight,
+      prefetchBytes: this.#settings.prefetchBytes,
+      connect: (queue, brokerId) => this.#brokers.readable(queue, brokerId),
+      doubt: (queue) => this.#nameServers.doubt(queue.topic),
+      onClose: (closed) => {
+        this.#readers.delete(closed);
+        this.#membership.leave(closed);
+      },
+    });
+    this.#readers.add(reader);
+    this.#membership.join(reader, groupName(group), [...new Set(assignments.map(({ queue }) => queue.topic))]);
+    return reader;
+  }
+
+  async minOffset(queue: QueueAddress): Promise<number> {
+    return this.#offset(queue, minOffsetRequest(queue.topic, queue.broker, queue.queue));
+  }
+
+  /** A broker puts messages into their queue a moment after it acknowledged them: what this client was told of is waited for. */
+  async maxOffset(queue: QueueAddress): Promise<number> {
+    const request = maxOffsetRequest(queue.topic, queue.broker, queue.queue);
+    const key = `${queue.topic}/${queue.broker}/${queue.queue}`;
+    for (let look = 0; ; look++) {
+      const max = await this.#offset(queue, request);
+      const expected = this.#ends.get(key) ?? 0;
+      if (max >= expected) return max;
+      if (look === DISPATCH_LOOKS) {
+        // The topic was created anew.
+        this.#ends.delete(key);
+        return max;
+      }
+      await sleep(this.#settings.clock, DISPATCH_LOOK_MS, this.#closing.signal);
+    }
+  }
+
+  async offsetAt(queue: QueueAddress, timestampMs: number): Promise<number> {
+    return this.#offset(queue, offsetAtRequest(queue.topic, queue.broker, queue.queue, Math.max(0, Math.floor(timestampMs))));
+  }
+
+  async mirrorPosition(group: string, queue: QueueAddress, position: number): Promise<void> {
+    const connection = await this.#brokers.master(queue);
+    connection.oneway(updateConsumerOffsetRequest(groupName(group), queue.topic, queue.broker, queue.queue, position));
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort(logClosed());
+    for (const reader of [...this.#readers]) await reader.close();
+    this.#membership.end();
+    this.#connections.close();
+  }
+
+  #acknowledged(queue: QueueAddress, batch: MessageBatch, frame: Frame): SendResult {
+    const result = parseSendResponse(frame);
+    this.#ends.set(`${queue.topic}/${queue.broker}/${queue.queue}`, result.offset + batch.count);
+    return result;
+  }
+
+  async #offset(queue: QueueAddress, request: Request): Promise<number> {
+    return parseOffset(await this.#brokers.askMaster(`an offset of queue ${queue.queue} of ${queue.topic}`, queue, request));
+  }
+
+  #checkOpen(): void {
+    if (this.#closing.signal.aborted) throw logClosed();
+  }
+}
+
+/** The code that tells a source to look at the log before it sends again. */
+function outcomeUnknown(queue: QueueAddress, why: string, cause: unknown): RetriableError {
+  return new RetriableError(`a batch was sent to queue ${queue.queue} of ${queue.topic}, ${why}`, { code: 'SEND_OUTCOME_UNKNOWN', cause });
+}
+
+function checkAddresses(addresses: readonly string[]): void {
+  const bad = addresses.find((address) => !/^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/.test(address));
+  if (addresses.length > 0 && bad === undefined) return;
+  throw new ConfigError(bad === undefined ? 'no name server is given' : `"${bad}" is no address of a name server`, {
+    field: 'rocketmq.namesrv',
+    remedy: 'Give host:port of one or several name servers, for example 10.0.0.1:9876.',
+  });
+}
+
+/** Brokers take fewer characters in the name of a group than we do in the name of a connector. */
+function groupName(group: string): string {
+  return group
+    .replace(/[^A-Za-z0-9_%|-]/gu, (character) => [...Buffer.from(character)].map((byte) => `%${byte.toString(16)}`).join(''))
+    .slice(0, 120);
+}

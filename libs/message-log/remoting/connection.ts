@@ -1,0 +1,192 @@
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { type Clock, RetriableError } from '@rocketmq-connect/sdk';
+import { encodeFrameHead, type Frame, FrameDecoder } from './frame.ts';
+import { type Credentials, signedFields } from './signature.ts';
+
+/** Transport security, as plain data. */
+export interface TlsSettings {
+  /** PEM of the authorities to trust; without it, the system's. */
+  readonly ca?: string;
+  /** PEM of a client's certificate and key. */
+  readonly cert?: string;
+  readonly key?: string;
+  readonly servername?: string;
+  readonly rejectUnauthorized?: boolean;
+}
+
+export interface ConnectionSettings {
+  readonly clock: Clock;
+  readonly connectTimeoutMs: number;
+  readonly tls?: TlsSettings;
+  readonly credentials?: Credentials;
+}
+
+/** A request: code, header fields and a body. */
+export interface Request {
+  readonly code: number;
+  readonly fields: Readonly<Record<string, string | number | boolean>>;
+  readonly body?: Buffer;
+}
+
+interface Pending {
+  readonly resolve: (frame: Frame) => void;
+  readonly reject: (error: Error) => void;
+  readonly cancelTimer: () => void;
+}
+
+/**
+ * One TCP connection to a name server or broker; many requests in flight. When it breaks, all of them reject with `RetriableError` code
+ * CONNECTION_LOST (what was sent may have been done), and it stays closed: the owner opens another.
+ */
+export class RemotingConnection {
+  readonly address: string;
+  readonly #socket: Socket;
+  readonly #settings: ConnectionSettings;
+  readonly #pending = new Map<number, Pending>();
+  #opaque = 0;
+  /** Chunks so far: what shows whether the peer says anything at all. */
+  #chunks = 0;
+  #closed: Error | null = null;
+
+  private constructor(address: string, socket: Socket, settings: ConnectionSettings) {
+    this.address = address;
+    this.#socket = socket;
+    this.#settings = settings;
+    const decoder = new FrameDecoder();
+    const onFrame = (frame: Frame): void => this.#onFrame(frame);
+    socket.on('data', (chunk) => {
+      this.#chunks++;
+      try {
+        decoder.push(chunk, onFrame);
+      } catch (error) {
+        this.#end(error instanceof Error ? error : new Error(String(error)));
+      }
+    });
+    socket.on('error', (error) => this.#end(error));
+    socket.on('close', () => this.#end(new Error('the peer closed the connection')));
+  }
+
+  /** Rejects with `RetriableError` code CONNECTION_REFUSED: nothing was sent. */
+  static open(address: string, settings: ConnectionSettings): Promise<RemotingConnection> {
+    const [host, port] = splitAddress(address);
+    return new Promise((resolve, reject) => {
+      const socket = settings.tls === undefined ? connectTcp(port, host) : connectTls({ ...serverName(host), ...settings.tls, host, port });
+      const refuse = (error: Error): void => {
+        cancelTimer();
+        socket.destroy();
+        reject(refused(address, error));
+      };
+      const onClose = (): void => refuse(new Error('the peer closed the connection'));
+      const cancelTimer = settings.clock.after(settings.connectTimeoutMs, () =>
+        refuse(new Error(`no answer in ${settings.connectTimeoutMs} ms`)),
+      );
+      // A destroyed socket may still report an error.
+      socket.on('error', refuse);
+      socket.once('close', onClose);
+      socket.once(settings.tls === undefined ? 'connect' : 'secureConnect', () => {
+        cancelTimer();
+        socket.off('error', refuse);
+        socket.off('close', onClose);
+        socket.setNoDelay(true);
+        socket.setKeepAlive(true, KEEP_ALIVE_MS);
+        resolve(new RemotingConnection(address, socket, settings));
+      });
+    });
+  }
+
+  get isOpen(): boolean {
+    return this.#closed === null;
+  }
+
+  /**
+   * Resolves with the response, whatever its code. Rejects with `RetriableError`: CONNECTION_REFUSED when nothing was sent,
+   * CONNECTION_LOST or REQUEST_TIMEOUT when it may have been done.
+   */
+  invoke(request: Request, timeoutMs: number): Promise<Frame> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed !== null) return reject(refused(this.address, this.#closed));
+      const opaque = this.#nextOpaque();
+      const chunksBefore = this.#chunks;
+      const cancelTimer = this.#settings.clock.after(timeoutMs, () => {
+        this.#pending.delete(opaque);
+        const text = `${this.address} did not answer request ${request.code} in ${timeoutMs} ms`;
+        reject(new RetriableError(text, { code: 'REQUEST_TIMEOUT' }));
+        // Silent all that time, or stuck within a frame: the other side may be gone without a word.
+        if (this.#chunks === chunksBefore) this.#end(new Error(text));
+      });
+      this.#pending.set(opaque, { resolve, reject, cancelTimer });
+      this.#write(request, opaque, false);
+    });
+  }
+
+  /** Sends without an answer. */
+  oneway(request: Request): void {
+    if (this.#closed === null) this.#write(request, this.#nextOpaque(), true);
+  }
+
+  /** Ends after what was written is out. */
+  close(): void {
+    this.#socket.end();
+    this.#end(new Error('closed'), false);
+  }
+
+  #nextOpaque(): number {
+    const opaque = this.#opaque;
+    this.#opaque = (opaque + 1) & 0x7fffffff;
+    return opaque;
+  }
+
+  #write({ code, fields, body }: Request, opaque: number, oneway: boolean): void {
+    const signed = this.#settings.credentials === undefined ? fields : signedFields(fields, body, this.#settings.credentials);
+    const head = encodeFrameHead(code, opaque, oneway, signed, body?.length ?? 0);
+    if (body === undefined || body.length === 0) {
+      this.#socket.write(head);
+      return;
+    }
+    this.#socket.cork();
+    this.#socket.write(head);
+    this.#socket.write(body);
+    this.#socket.uncork();
+  }
+
+  #onFrame(frame: Frame): void {
+    // Brokers also send requests (group changed, check transaction, reset offset): nothing here depends on them.
+    if (!frame.response) return;
+    const pending = this.#pending.get(frame.opaque);
+    if (pending === undefined) return;
+    this.#pending.delete(frame.opaque);
+    pending.cancelTimer();
+    pending.resolve(frame);
+  }
+
+  #end(error: Error, destroy = true): void {
+    if (destroy) this.#socket.destroy();
+    if (this.#closed !== null) return;
+    this.#closed = error;
+    for (const pending of this.#pending.values()) {
+      pending.cancelTimer();
+      pending.reject(
+        new RetriableError(`the connection to ${this.address} is lost: ${error.message}`, { code: 'CONNECTION_LOST', cause: error }),
+      );
+    }
+    this.#pending.clear();
+  }
+}
+
+const KEEP_ALIVE_MS = 30_000;
+
+function refused(address: string, cause: Error): RetriableError {
+  return new RetriableError(`cannot connect to ${address}: ${cause.message}`, { code: 'CONNECTION_REFUSED', cause });
+}
+
+/** `host:port`, `[v6]:port`. */
+function splitAddress(address: string): [string, number] {
+  const colon = address.lastIndexOf(':');
+  return [address.slice(0, colon).replace(/^\[|\]$/g, ''), Number(address.slice(colon + 1))];
+}
+
+/** TLS names no server by an address. */
+function serverName(host: string): { servername?: string } {
+  return isIP(host) === 0 ? { servername: host } : {};
+}

@@ -1,0 +1,128 @@
+import { type Clock, ConfigError, ConnectError, RetriableError, sleep } from '@rocketmq-connect/sdk';
+import { checkQueueCount, checkTopicName } from '../checks.ts';
+import type { TopicDescription } from '../index.ts';
+import type { Brokers } from './brokers.ts';
+import type { NameServers } from './name-servers.ts';
+import type { TopicRoute } from './requests/route.ts';
+import {
+  createTopicRequest,
+  deleteTopicInBrokerRequest,
+  deleteTopicInNameServerRequest,
+  listTopicsRequest,
+  parseTopicList,
+} from './requests/topics.ts';
+import { ResponseCode, responseError } from './response-code.ts';
+
+const VISIBLE_MS = 15_000;
+const LOOK_MS = 50;
+
+/** Describes, creates, lists and deletes topics, on all brokers of the cluster. */
+export class TopicAdmin {
+  readonly #nameServers: NameServers;
+  readonly #brokers: Brokers;
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal;
+
+  constructor(nameServers: NameServers, brokers: Brokers, clock: Clock, signal: AbortSignal) {
+    this.#nameServers = nameServers;
+    this.#brokers = brokers;
+    this.#clock = clock;
+    this.#signal = signal;
+  }
+
+  /** Always asks: whoever looks wants to know of new queues. */
+  async describe(topic: string): Promise<TopicDescription> {
+    checkTopicName(topic);
+    return description(topic, await this.#nameServers.freshRoute(topic));
+  }
+
+  async create(topic: string, queues: number): Promise<TopicDescription> {
+    checkRocketName(topic);
+    checkQueueCount(queues);
+    const existing = await this.#routeIfAny(topic);
+    const { masters } = await this.#nameServers.cluster();
+    if (masters.size === 0) throw new RetriableError('no broker is registered with the name server', { code: 'BROKER_UNAVAILABLE' });
+    for (const [name, address] of masters) {
+      const present = existing?.brokers.find((broker) => broker.name === name);
+      const wanted = { read: Math.max(queues, present?.readQueues ?? 0), write: Math.max(queues, present?.writeQueues ?? 0) };
+      if (present !== undefined && present.readQueues === wanted.read && present.writeQueues === wanted.write) continue;
+      await this.#brokers.ask(`creating topic ${topic}`, address, createTopicRequest(topic, wanted, present?.permission));
+    }
+    return this.#visible(topic, queues, masters.size);
+  }
+
+  async list(): Promise<readonly string[]> {
+    const frame = await this.#nameServers.ask(listTopicsRequest());
+    if (frame.code !== ResponseCode.success) throw responseError('the list of topics', 'the name server', frame);
+    const { masters, clusters } = await this.#nameServers.cluster();
+    // Brokers make topics of these names for themselves.
+    const own = new Set([...SYSTEM_TOPICS, ...masters.keys(), ...clusters.flatMap((cluster) => [cluster, `${cluster}_REPLY_TOPIC`])]);
+    return parseTopicList(frame)
+      .filter((topic) => !own.has(topic) && !SYSTEM_PREFIX.test(topic))
+      .sort();
+  }
+
+  async delete(topic: string): Promise<void> {
+    const { brokers } = await this.#nameServers.freshRoute(topic);
+    const what = `deleting topic ${topic}`;
+    for (const { master, name } of brokers) {
+      if (master === '') throw new RetriableError(`${what}: broker ${name} is away`, { code: 'BROKER_UNAVAILABLE' });
+      await this.#brokers.ask(what, master, deleteTopicInBrokerRequest(topic));
+    }
+    for (const address of this.#nameServers.addresses) await this.#brokers.ask(what, address, deleteTopicInNameServerRequest(topic));
+    this.#nameServers.forget(topic);
+  }
+
+  async #routeIfAny(topic: string): Promise<TopicRoute | null> {
+    try {
+      return await this.#nameServers.freshRoute(topic);
+    } catch (error) {
+      if (error instanceof ConnectError && error.code === 'TOPIC_NOT_FOUND') return null;
+      throw error;
+    }
+  }
+
+  /** Brokers tell the name server of a new topic within a moment. */
+  async #visible(topic: string, queues: number, brokers: number): Promise<TopicDescription> {
+    const until = this.#clock.monotonic() + VISIBLE_MS;
+    for (;;) {
+      const route = await this.#routeIfAny(topic);
+      const ready = route?.brokers.filter((broker) => Math.max(broker.writeQueues, broker.readQueues) >= queues) ?? [];
+      if (route !== null && ready.length >= brokers) return description(topic, route);
+      if (this.#clock.monotonic() > until) {
+        throw new RetriableError(`topic ${topic} was created but the name server does not know it yet`, { code: 'TOPIC_NOT_VISIBLE' });
+      }
+      await sleep(this.#clock, LOOK_MS, this.#signal);
+    }
+  }
+}
+
+function description(topic: string, { brokers }: TopicRoute): TopicDescription {
+  const queues = brokers.flatMap((broker) =>
+    Array.from({ length: Math.max(broker.readQueues, broker.writeQueues) }, (_, queue) => ({ topic, broker: broker.name, queue })),
+  );
+  return { topic, queues };
+}
+
+/** RocketMQ is narrower than the port. */
+function checkRocketName(topic: string): void {
+  checkTopicName(topic);
+  if (!topic.includes('.')) return;
+  throw new ConfigError(`RocketMQ takes no topic name with a dot: "${topic}"`, {
+    code: 'TOPIC_NAME_INVALID',
+    field: 'topic',
+    remedy: 'Use the characters A-Z a-z 0-9 _ % | - only, or rename by the RegexRouter transform.',
+  });
+}
+
+const SYSTEM_PREFIX = /^(%RETRY%|%DLQ%|rmq_sys_|RMQ_SYS_)/;
+const SYSTEM_TOPICS = [
+  'TBW102',
+  'SCHEDULE_TOPIC_XXXX',
+  'BenchmarkTest',
+  'TRANS_CHECK_MAX_TIME_TOPIC',
+  'SELF_TEST_TOPIC',
+  'OFFSET_MOVED_EVENT',
+  'CHECKPOINT_TOPIC',
+  'DefaultHeartBeatSyncerTopic',
+];
