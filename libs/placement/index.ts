@@ -111,16 +111,18 @@ function placeRest(board: Board): void {
 /** The least loaded runner that takes the unit; among equals one without a task of this connector, then in a zone without, then by hash. */
 function leastLoaded(board: Board, unit: number): number {
   let best = -1;
+  let bestLoad = Number.POSITIVE_INFINITY;
   for (let runner = 0; runner < board.runners.length; runner++) {
-    if (!board.takes(unit, runner)) continue;
-    if (best === -1 || prefers(board, unit, runner, best)) best = runner;
+    const load = board.load(unit, runner);
+    if (load > bestLoad || !board.takes(unit, runner)) continue;
+    if (load === bestLoad && !isRather(board, unit, runner, best)) continue;
+    best = runner;
+    bestLoad = load;
   }
   return best;
 }
 
-function prefers(board: Board, unit: number, a: number, b: number): boolean {
-  const load = board.load(unit, a) - board.load(unit, b);
-  if (load !== 0) return load < 0;
+function isRather(board: Board, unit: number, a: number, b: number): boolean {
   const siblings = board.siblings(unit, a) - board.siblings(unit, b);
   if (siblings !== 0) return siblings < 0;
   const inZone = board.siblingsInZone(unit, a) - board.siblingsInZone(unit, b);

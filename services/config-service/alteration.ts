@@ -1,11 +1,10 @@
 import { encodeStored } from '@rocketmq-connect/cluster';
 import { absent, type KeyValue, modifiedAt, type Operation, rangeEmpty } from '@rocketmq-connect/metadata-store';
-import { ConnectorType } from '@rocketmq-connect/proto/common';
+import { ConnectorType, TargetState } from '@rocketmq-connect/proto/common';
 import type { AlterOffset } from '@rocketmq-connect/proto/plugin';
 import { StoredAlter, type StoredSpec } from '@rocketmq-connect/proto/storage';
-import { type Clock, ConnectError, toPlainError } from '@rocketmq-connect/sdk';
+import { type Clock, ConfigError, ConnectError, type ErrorContext, toPlainError } from '@rocketmq-connect/sdk';
 import { type ConfigContext, requireRunner } from './context.ts';
-import { requireStopped } from './offsets.ts';
 import { changeSpec, notFound, requireSpec } from './specs.ts';
 import { transact } from './transact.ts';
 
@@ -53,6 +52,17 @@ export async function alterOffsets(
     if (writing === null) await abort(context, name, own);
     throw error;
   }
+}
+
+/** Throws in Kafka Connect's words. */
+export function requireStopped({ name, targetState }: StoredSpec): void {
+  if (targetState === TargetState.STOPPED) return;
+  const context: ErrorContext = { code: 'CONNECTOR_NOT_STOPPED', field: 'connector', remedy: 'stop the connector first' };
+  throw new ConfigError(
+    'Connectors must be in the STOPPED state before their offsets can be modified. This can be done for the specified connector by ' +
+      `issuing a 'PUT' request to the '/connectors/${name}/stop' endpoint`,
+    context,
+  );
 }
 
 /** Resolves to the `mod_revision` of `alters/{connector}` by which this alteration is known. */

@@ -1,11 +1,10 @@
 import { decodeStored } from '@rocketmq-connect/cluster';
 import type { Handlers } from '@rocketmq-connect/mesh';
 import type { KeyValue } from '@rocketmq-connect/metadata-store';
-import { ConnectorType, TargetState } from '@rocketmq-connect/proto/common';
+import { ConnectorType } from '@rocketmq-connect/proto/common';
 import type { OffsetServiceDefinition } from '@rocketmq-connect/proto/offset';
 import { StoredOffset, type StoredSpec } from '@rocketmq-connect/proto/storage';
-import { ConfigError, type ErrorContext } from '@rocketmq-connect/sdk';
-import { type AlterWatch, alterOffsets, type OffsetAlteration } from './alteration.ts';
+import { type AlterWatch, alterOffsets, type OffsetAlteration, requireStopped } from './alteration.ts';
 import { offsetOperation } from './commit-piece.ts';
 import type { ConfigContext } from './context.ts';
 import { type OffsetChange, parseOffsetChanges, toPartitionOffset } from './offset-input.ts';
@@ -34,17 +33,6 @@ export function offsetHandlers(context: ConfigContext, watch: AlterWatch): Handl
       return { message: 'The offsets for this connector have been reset successfully' };
     },
   };
-}
-
-/** Throws in Kafka Connect's words. */
-export function requireStopped({ name, targetState }: StoredSpec): void {
-  if (targetState === TargetState.STOPPED) return;
-  const context: ErrorContext = { code: 'CONNECTOR_NOT_STOPPED', field: 'connector', remedy: 'stop the connector first' };
-  throw new ConfigError(
-    'Connectors must be in the STOPPED state before their offsets can be modified. This can be done for the specified connector by ' +
-      `issuing a 'PUT' request to the '/connectors/${name}/stop' endpoint`,
-    context,
-  );
 }
 
 /** The positions that the connector's present type has; others are left from before a change of its class. */

@@ -173,7 +173,7 @@ export function sinkOffset(queue: number, position: number, broker = 'b'): Store
 }
 
 /** Knows FileStreamSource (`topic` required, `password` secret, `tasks.max` ≥ 1) and FileStreamSink. */
-export class FakePluginHost {
+class FakePluginHost {
   static readonly plugins = [
     {
       name: 'FileStreamSource',

@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict';
+import { clusterKeys, generationOf, lastSegment } from '@rocketmq-connect/cluster';
+import type { Handlers } from '@rocketmq-connect/mesh';
+import type { Lease, Txn } from '@rocketmq-connect/metadata-store';
+import { SimulatedStore } from '@rocketmq-connect/metadata-store/simulated';
+import type { ClusterServiceDefinition } from '@rocketmq-connect/proto/cluster';
+import { ConnectorType, TargetState } from '@rocketmq-connect/proto/common';
+import { StoredDrain, StoredOwner, StoredRunner, StoredSpec, StoredTarget, StoredTaskSet } from '@rocketmq-connect/proto/storage';
+import { createSchedulerService, type SchedulerService } from '@rocketmq-connect/scheduler-service';
+import { quietLogger } from './quiet-logger.ts';
+import { VirtualClock } from './virtual-clock.ts';
+
+/** Stands for runners and config-service: puts what they would, and checks after every revision that no unit is targeted twice. */
+export class SchedulerWorld {
+  readonly clock = new VirtualClock();
+  readonly store = new SimulatedStore(this.clock);
+  readonly keys = clusterKeys('test');
+  readonly schedulers: SchedulerService[] = [];
+  readonly call = { signal: new AbortController().signal, identity: '' };
+  readonly #hand = this.store.client('hand');
+  readonly #violations: string[] = [];
+  readonly #leases = new Map<string, Lease>();
+  #following = false;
+
+  static async with(runners: readonly string[], options: { graceMs?: number } = {}): Promise<SchedulerWorld> {
+    const world = new SchedulerWorld();
+    world.store.observe((events) => {
+      const touched = events.some((event) => (event.type === 'put' ? event.kv.key : event.key).includes('/targets/'));
+      if (touched) world.#checkOnce();
+    });
+    for (const id of runners) await world.runner(id);
+    await world.scheduler('s1', options);
+    await world.settle();
+    return world;
+  }
+
+  async scheduler(id: string, options: { graceMs?: number } = {}): Promise<SchedulerService> {
+    const store = this.store.client(id);
+    const service = createSchedulerService({
+      store,
+      keys: this.keys,
+      clock: this.clock,
+      random: () => 0.5,
+      log: quietLogger,
+      id,
+      ...options,
+    });
+    this.schedulers.push(service);
+    await service.start();
+    return service;
+  }
+
+  async stop(): Promise<void> {
+    assert.deepEqual(this.#violations, []);
+    for (const scheduler of this.schedulers) await this.clock.resolve(scheduler.stop());
+  }
+
+  settle(ms = 2_000): Promise<void> {
+    return this.clock.advance(ms);
+  }
+
+  async put(key: string, value: string, leaseId?: bigint): Promise<void> {
+    await this.#hand.txn({ compare: [], then: [{ op: 'put', key, value, ...(leaseId === undefined ? {} : { leaseId }) }] });
+  }
+
+  async runner(id: string): Promise<void> {
+    const lease = await this.#hand.grantLease(1_000_000_000);
+    this.#leases.set(id, lease);
+    const plugins = [{ name: 'File', version: '1', type: ConnectorType.SOURCE, aliases: [], secretKeys: [] }];
+    await this.put(
+      this.keys.runner(id),
+      JSON.stringify(StoredRunner.toJSON({ ...StoredRunner.create(), id, session: 's', plugins })),
+      lease.id,
+    );
+  }
+
+  registerAt(id: string): void {
+    this.store.txn({ compare: [], then: [{ op: 'put', key: this.keys.runner(id), value: this.#registration(id) }] });
+  }
+
+  /** Once, right before a scheduler writes targets. */
+  beforeTargets(action: () => void): void {
+    this.store.faults = ({ txn }) => {
+      if (!writesTargets(txn)) return undefined;
+      this.store.faults = undefined;
+      action();
+      return undefined;
+    };
+  }
+
+  #registration(id: string): string {
+    const plugins = [{ name: 'File', version: '1', type: ConnectorType.SOURCE, aliases: [], secretKeys: [] }];
+    return JSON.stringify(StoredRunner.toJSON({ ...StoredRunner.create(), id, session: 's', plugins }));
+  }
+
+  async lose(id: string): Promise<void> {
+    await this.#leases.get(id)?.revoke();
+  }
+
+  async connector(name: string, tasks: number, targetState: TargetState = TargetState.RUNNING, plugin = 'File'): Promise<void> {
+    await this.put(this.keys.spec(name), JSON.stringify(StoredSpec.toJSON({ ...StoredSpec.create(), name, targetState, plugin })));
+    await this.publish(name, tasks);
+  }
+
+  async publish(name: string, tasks: number): Promise<void> {
+    await this.put(this.keys.taskSet(name), JSON.stringify(StoredTaskSet.toJSON({ ...StoredTaskSet.create(), tasks })));
+  }
+
+  async erase(name: string): Promise<void> {
+    await this.#hand.txn({
+      compare: [],
+      then: [
+        { op: 'delete', key: this.keys.spec(name) },
+        { op: 'delete', key: this.keys.taskSet(name) },
+      ],
+    });
+  }
+
+  async drain(id: string): Promise<void> {
+    await this.put(this.keys.drain(id), JSON.stringify(StoredDrain.toJSON({ who: 'ann' })));
+  }
+
+  async undrain(id: string): Promise<void> {
+    await this.#hand.txn({ compare: [], then: [{ op: 'delete', key: this.keys.drain(id) }] });
+  }
+
+  /** From now on every runner owns at once what it is targeted at. */
+  runnersFollow(): void {
+    if (!this.#following)
+      this.store.observe((events) => {
+        const touched = events.some((event) => event.type === 'put' && event.kv.key.includes('/targets/'));
+        if (touched) this.clock.after(1, () => void this.ownAll());
+      });
+    this.#following = true;
+    void this.ownAll();
+  }
+
+  /** Every unit is owned by the runner that it is targeted at. */
+  async ownAll(): Promise<void> {
+    const targets = this.targets();
+    const owners = new Map(
+      [...targets].map(([unit, runner]) => {
+        const [kind = '', name = '', task] = unit.split('/');
+        const key = task === undefined ? this.keys.connectorOwner(name) : this.keys.taskOwner(name, this.pointer(name), Number(task));
+        return [kind === '' ? '' : key, runner];
+      }),
+    );
+    for (const { key } of this.store.peek(this.keys.owners))
+      if (!owners.has(key)) await this.#hand.txn({ compare: [], then: [{ op: 'delete', key }] });
+    for (const [key, runner] of owners) {
+      const value = JSON.stringify(StoredOwner.toJSON({ runner, session: 's' }));
+      const present = this.store.peek({ start: key, end: `${key}\0` })[0];
+      if (present?.value !== value) await this.put(key, value);
+    }
+  }
+
+  targets(): Map<string, string> {
+    const targets = new Map<string, string>();
+    for (const kv of this.store.peek(this.keys.targets)) {
+      for (const unit of Object.keys(StoredTarget.fromJSON(JSON.parse(kv.value)).units)) targets.set(unit, lastSegment(kv.key));
+    }
+    return targets;
+  }
+
+  counts(): Map<string, number> {
+    const counts = new Map(this.store.peek(this.keys.runners).map((kv) => [lastSegment(kv.key), 0]));
+    for (const runner of this.targets().values()) counts.set(runner, (counts.get(runner) ?? 0) + 1);
+    return counts;
+  }
+
+  rows(): string[] {
+    return this.store.peek(this.keys.targets).map(({ key }) => lastSegment(key));
+  }
+
+  generation(unit: string): string | undefined {
+    return this.store
+      .peek(this.keys.targets)
+      .map(({ value }) => StoredTarget.fromJSON(JSON.parse(value)).units[unit])
+      .find((generation) => generation !== undefined);
+  }
+
+  pointer(name: string): string {
+    const key = this.keys.taskSet(name);
+    return generationOf(this.store.peek({ start: key, end: `${key}\0` })[0]?.modRevision ?? 0n);
+  }
+
+  leader(): string | undefined {
+    return this.store.peek({ start: this.keys.leader, end: `${this.keys.leader}\0` }).map(({ value }) => JSON.parse(value).scheduler)[0];
+  }
+
+  async revisionOf(unit: string): Promise<bigint> {
+    const { units } = await this.cluster().listUnits({ connector: '' }, this.call);
+    return units.find(({ id }) => id === unit)?.token ?? 0n;
+  }
+
+  cluster(): Handlers<ClusterServiceDefinition> {
+    return this.schedulers[0]?.implementations[0]?.handlers as unknown as Handlers<ClusterServiceDefinition>;
+  }
+
+  #checkOnce(): void {
+    const seen = new Set<string>();
+    for (const kv of this.store.peek(this.keys.targets)) {
+      for (const unit of Object.keys(StoredTarget.fromJSON(JSON.parse(kv.value)).units)) {
+        if (seen.has(unit)) this.#violations.push(`${unit} is targeted twice at revision ${this.store.revision}`);
+        seen.add(unit);
+      }
+    }
+  }
+}
+
+export function writesTargets(txn: Txn | undefined): boolean {
+  return txn?.then.some((operation) => 'key' in operation && operation.op !== 'get' && operation.key.includes('/targets/')) === true;
+}
