@@ -125,7 +125,7 @@ describe('ack tracker', () => {
     tracker.track([], 'idle');
     assert.equal(tracker.checkpoint, null);
     tracker.done(poll.segments[0] as AckSegment, 0, 1);
-    assert.equal(tracker.checkpoint?.value, 'idle');
+    assert.deepEqual(tracker.checkpoint, { value: 'idle' });
   });
 
   it('names what is missing in a record of a broken source', () => {
