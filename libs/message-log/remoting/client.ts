@@ -218,7 +218,12 @@ class RemotingClient implements MessageLog {
   }
 
   #acknowledged(queue: QueueAddress, batch: MessageBatch, frame: Frame): SendResult {
-    const result = parseSendResponse(frame);
+    let result: SendResult;
+    try {
+      result = parseSendResponse(frame);
+    } catch (error) {
+      throw outcomeUnknown(queue, String((error as Error).message), error);
+    }
     this.#ends.set(`${queue.topic}/${queue.broker}/${queue.queue}`, result.offset + batch.count);
     return result;
   }

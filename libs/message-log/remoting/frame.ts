@@ -1,4 +1,4 @@
-import { FatalError } from '@rocketmq-connect/sdk';
+import { FatalError, RetriableError } from '@rocketmq-connect/sdk';
 
 /**
  * RocketMQ's remoting frame (org.apache.rocketmq.remoting.protocol.RemotingCommand):
@@ -12,6 +12,8 @@ export interface Frame {
   /** Matches a response to its request. */
   readonly opaque: number;
   readonly response: boolean;
+  /** A request that wants no answer. */
+  readonly oneway: boolean;
   readonly remark: string;
   readonly fields: Readonly<Record<string, string>>;
   readonly body: Buffer;
@@ -50,6 +52,13 @@ export function encodeFrameHead(
   head.writeInt32BE(headerBytes, 4);
   head.write(header, PREFIX_BYTES);
   return head;
+}
+
+/** A field that is a whole number. Throws `RetriableError` where it is none: what answered is no broker as we know them. */
+export function numberField({ fields }: Frame, name: string): number {
+  const value = fields[name] === undefined ? Number.NaN : Number(fields[name]);
+  if (Number.isSafeInteger(value)) return value;
+  throw new RetriableError(`the peer sent ${JSON.stringify(fields[name])} for ${name}`, { code: 'REMOTING_PROTOCOL' });
 }
 
 /** Takes chunks as they come from a socket and gives whole frames. Throws `FatalError` on what can be no frame: the connection must end. */
@@ -123,10 +132,12 @@ function jsonHeader(header: Buffer): Header {
   if (typeof parsed !== 'object' || parsed === null) throw broken('a header that is no object');
   const { code, opaque, flag, remark, extFields } = parsed as Record<string, unknown>;
   if (typeof code !== 'number' || typeof opaque !== 'number') throw broken('a header without code or opaque');
+  const flags = typeof flag === 'number' ? flag : 0;
   return {
     code,
     opaque,
-    response: ((typeof flag === 'number' ? flag : 0) & RESPONSE_FLAG) !== 0,
+    response: (flags & RESPONSE_FLAG) !== 0,
+    oneway: (flags & ONEWAY_FLAG) !== 0,
     remark: typeof remark === 'string' ? remark : '',
     fields: typeof extFields === 'object' && extFields !== null ? (extFields as Record<string, string>) : {},
   };
@@ -152,7 +163,14 @@ function binaryHeader(header: Buffer): Header {
       fields[name] = header.toString('utf8', nameEnd + 4, valueEnd);
       at = valueEnd;
     }
-    return { code: header.readInt16BE(0), opaque: header.readInt32BE(5), response: (flag & RESPONSE_FLAG) !== 0, remark, fields };
+    return {
+      code: header.readInt16BE(0),
+      opaque: header.readInt32BE(5),
+      response: (flag & RESPONSE_FLAG) !== 0,
+      oneway: (flag & ONEWAY_FLAG) !== 0,
+      remark,
+      fields,
+    };
   } catch (error) {
     if (error instanceof RangeError) throw broken('a header that ends too early', error);
     throw error;

@@ -52,9 +52,7 @@ export function responseError(what: string, address: string, frame: Frame): Conn
     case ResponseCode.messageIllegal:
       return tooLarge(text);
     case ResponseCode.invalidParameter:
-      if (/queue ?id/i.test(frame.remark)) {
-        return new DataError(text, { code: 'QUEUE_NOT_FOUND', field: 'queue', remedy: 'Look the queues up anew with describeTopic.' });
-      }
+      if (NO_QUEUE.test(frame.remark)) return noQueue(text);
       return new ConfigError(text, { code: 'BROKER_REFUSED' });
     case ResponseCode.requestCodeNotSupported:
     case ResponseCode.versionNotSupported:
@@ -65,6 +63,7 @@ export function responseError(what: string, address: string, frame: Frame): Conn
     case ResponseCode.systemError:
       if (NOT_ALLOWED.test(frame.remark)) return denied(text);
       if (TOO_LARGE.test(frame.remark)) return tooLarge(text);
+      if (NO_QUEUE.test(frame.remark)) return noQueue(text);
       if (BUSY.test(frame.remark)) return new RetriableError(text, { code: 'BROKER_BUSY' });
       return new RetriableError(text, { code: 'BROKER_ERROR' });
     default:
@@ -78,10 +77,15 @@ export function sendOutcomeIsOpen(error: ConnectError, frame: Frame): boolean {
   return error.code === 'BROKER_ERROR' && !NOT_STORED.test(frame.remark);
 }
 
-const NOT_ALLOWED = /signature|access ?key|acl|authenticat|authoriz|no permission/i;
+const NOT_ALLOWED = /signature|access ?key|AclException|authenticat|authoriz|no permission/i;
+const NO_QUEUE = /queueId\[-?\d+\] is illegal/;
 const TOO_LARGE = /size exceeded|message is illegal|body.*(large|limit)/i;
 const BUSY = /busy|flow control/i;
 const NOT_STORED = /replicas not enough|create mapped file failed|UNKNOWN_ERROR|LMQ_CONSUME_QUEUE/;
+
+function noQueue(text: string): DataError {
+  return new DataError(text, { code: 'QUEUE_NOT_FOUND', field: 'queue', remedy: 'Look the queues up anew with describeTopic.' });
+}
 
 function denied(text: string): ConnectError {
   return new ConnectError('denied', text, {

@@ -1,5 +1,5 @@
 import type { Request } from '../connection.ts';
-import type { Frame } from '../frame.ts';
+import { type Frame, numberField } from '../frame.ts';
 
 /**
  * Offsets of a queue (broker): SEARCH_OFFSET_BY_TIMESTAMP 29 (topic, queueId, timestamp), GET_MAX_OFFSET 30, GET_MIN_OFFSET 31 (topic,
@@ -31,5 +31,5 @@ export function updateConsumerOffsetRequest(
 
 export function parseOffset(frame: Frame): number {
   // A queue that was never written to has the minimum -1.
-  return Math.max(0, Number(frame.fields['offset']));
+  return Math.max(0, numberField(frame, 'offset'));
 }

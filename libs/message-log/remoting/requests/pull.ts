@@ -1,5 +1,5 @@
 import type { Request } from '../connection.ts';
-import type { Frame } from '../frame.ts';
+import { type Frame, numberField } from '../frame.ts';
 
 /**
  * PULL_MESSAGE (broker). Fields: consumerGroup, topic, queueId, queueOffset, maxMsgNums, sysFlag (1 commit, 2 suspend, 4 subscription given),
@@ -56,10 +56,10 @@ export interface PullResponse {
 
 export function parsePullResponse(frame: Frame): PullResponse {
   return {
-    nextOffset: Number(frame.fields['nextBeginOffset']),
-    minOffset: Number(frame.fields['minOffset']),
-    maxOffset: Number(frame.fields['maxOffset']),
-    suggestedBroker: Number(frame.fields['suggestWhichBrokerId'] ?? 0),
+    nextOffset: numberField(frame, 'nextBeginOffset'),
+    minOffset: numberField(frame, 'minOffset'),
+    maxOffset: numberField(frame, 'maxOffset'),
+    suggestedBroker: frame.fields['suggestWhichBrokerId'] === undefined ? 0 : numberField(frame, 'suggestWhichBrokerId'),
     body: frame.body,
   };
 }

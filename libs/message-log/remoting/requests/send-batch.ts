@@ -1,6 +1,6 @@
 import type { MessageBatch } from '../../index.ts';
 import type { Request } from '../connection.ts';
-import type { Frame } from '../frame.ts';
+import { type Frame, numberField } from '../frame.ts';
 
 /**
  * SEND_BATCH_MESSAGE (broker), fields by the short names of SendMessageRequestHeaderV2: a producer group, b topic, c default topic, d its
@@ -19,5 +19,5 @@ export function sendBatchRequest(group: string, topic: string, broker: string, q
 }
 
 export function parseSendResponse(frame: Frame): { readonly offset: number } {
-  return { offset: Number(frame.fields['queueOffset']) };
+  return { offset: numberField(frame, 'queueOffset') };
 }
