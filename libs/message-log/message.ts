@@ -19,6 +19,18 @@ const NOTHING: Buffer = Buffer.alloc(0);
 export const NAME_END = '\x01';
 export const VALUE_END = '\x02';
 
+/** Encoded properties that write themselves into a batch. */
+export interface PropertyWriter {
+  /** The most bytes that `write` writes. */
+  readonly bytesMax: number;
+  /** Writes at `at`; returns where it ended. */
+  write(buffer: Buffer, at: number): number;
+}
+
+function propertiesTooLarge(bytes: number): RangeError {
+  return new RangeError(`properties take ${bytes} bytes; a message holds ${MAX_PROPERTIES_BYTES}`);
+}
+
 /** Builds batches without an allocation per message. Holds no memory while it is empty. */
 export class BatchBuilder {
   #buffer: Buffer = NOTHING;
@@ -44,24 +56,22 @@ export class BatchBuilder {
     const bodyBytes = body.length;
     const most = FIXED_BYTES + bodyBytes + properties.length * 3;
     if (this.#bytes + most > this.#buffer.length) this.#grow(this.#bytes + most);
-    const buffer = this.#buffer;
-    const view = this.#view;
     const at = this.#bytes;
-    const propertiesAt = at + HEADER_BYTES + bodyBytes;
-    const propertiesBytes = properties.length === 0 ? 0 : buffer.write(properties, propertiesAt + 2, 'utf8');
-    if (propertiesBytes > MAX_PROPERTIES_BYTES) {
-      throw new RangeError(`properties take ${propertiesBytes} bytes; a message holds ${MAX_PROPERTIES_BYTES}`);
-    }
-    const size = FIXED_BYTES + bodyBytes + propertiesBytes;
-    view.setInt32(at, size);
-    view.setInt32(at + 4, 0);
-    view.setInt32(at + 8, 0);
-    view.setInt32(at + 12, 0);
-    view.setInt32(at + 16, bodyBytes);
-    buffer.set(body, at + HEADER_BYTES);
-    view.setInt16(propertiesAt, propertiesBytes);
-    this.#bytes = at + size;
-    this.#count++;
+    const propertiesAt = at + FIXED_BYTES + bodyBytes;
+    const propertiesBytes = properties.length === 0 ? 0 : this.#buffer.write(properties, propertiesAt, 'utf8');
+    if (propertiesBytes > MAX_PROPERTIES_BYTES) throw propertiesTooLarge(propertiesBytes);
+    this.#frame(at, body, propertiesBytes);
+  }
+
+  /** The same for properties that write themselves: a text per record costs more than all the rest. */
+  addWritten(body: Buffer, properties: PropertyWriter): void {
+    const most = FIXED_BYTES + body.length + properties.bytesMax;
+    if (this.#bytes + most > this.#buffer.length) this.#grow(this.#bytes + most);
+    const at = this.#bytes;
+    const propertiesAt = at + FIXED_BYTES + body.length;
+    const propertiesBytes = properties.write(this.#buffer, propertiesAt) - propertiesAt;
+    if (propertiesBytes > MAX_PROPERTIES_BYTES) throw propertiesTooLarge(propertiesBytes);
+    this.#frame(at, body, propertiesBytes);
   }
 
   /** Hands out what was added and starts anew with a buffer of its own. */
@@ -73,6 +83,22 @@ export class BatchBuilder {
     this.#bytes = 0;
     this.#count = 0;
     return batch;
+  }
+
+  /** Puts the message around its properties, which stand where they belong. */
+  #frame(at: number, body: Buffer, propertiesBytes: number): void {
+    const view = this.#view;
+    const bodyBytes = body.length;
+    const size = FIXED_BYTES + bodyBytes + propertiesBytes;
+    view.setInt32(at, size);
+    view.setInt32(at + 4, 0);
+    view.setInt32(at + 8, 0);
+    view.setInt32(at + 12, 0);
+    view.setInt32(at + 16, bodyBytes);
+    this.#buffer.set(body, at + HEADER_BYTES);
+    view.setInt16(at + HEADER_BYTES + bodyBytes, propertiesBytes);
+    this.#bytes = at + size;
+    this.#count++;
   }
 
   #grow(needed: number): void {

@@ -45,18 +45,19 @@ export class RemotingConnection {
   readonly #settings: ConnectionSettings;
   readonly #pending = new Map<number, Pending>();
   #opaque = 0;
-  /** Chunks so far: what shows whether the peer says anything at all. */
-  #chunks = 0;
+  /** Monotonic. */
+  #heardAtMs: number;
   #closed: Error | null = null;
 
   private constructor(address: string, socket: Socket, settings: ConnectionSettings) {
     this.address = address;
     this.#socket = socket;
     this.#settings = settings;
+    this.#heardAtMs = settings.clock.monotonic();
     const decoder = new FrameDecoder();
     const onFrame = (frame: Frame): void => this.#onFrame(frame);
     socket.on('data', (chunk) => {
-      this.#chunks++;
+      this.#heardAtMs = settings.clock.monotonic();
       try {
         decoder.push(chunk, onFrame);
       } catch (error) {
@@ -107,13 +108,12 @@ export class RemotingConnection {
     return new Promise((resolve, reject) => {
       if (this.#closed !== null) return reject(refused(this.address, this.#closed));
       const opaque = this.#nextOpaque();
-      const chunksBefore = this.#chunks;
       const cancelTimer = this.#settings.clock.after(timeoutMs, () => {
         this.#pending.delete(opaque);
         const text = `${this.address} did not answer request ${request.code} in ${timeoutMs} ms`;
         reject(new RetriableError(text, { code: 'REQUEST_TIMEOUT' }));
-        // Silent all that time, or stuck within a frame: the other side may be gone without a word.
-        if (this.#chunks === chunksBefore) this.#end(new Error(text));
+        // Silent for long, or stuck within a frame: the other side may be gone without a word.
+        if (this.#settings.clock.monotonic() - this.#heardAtMs > timeoutMs / 2) this.#end(new Error(text));
       });
       this.#pending.set(opaque, { resolve, reject, cancelTimer });
       this.#write(request, opaque, false);

@@ -1,0 +1,237 @@
+import assert from 'node:assert/strict';
+import { systemClock } from '@rocketmq-connect/configuration/system-clock';
+import { FakeBroker } from '../../../test/support/fake-broker.ts';
+import type { PeerReaction } from '../../../test/support/remoting-peer.ts';
+import type { MessageLog, QueueAddress } from '../index.ts';
+import { BatchBuilder } from '../message.ts';
+import { connectRemotingLog, type RemotingLogConnection } from './client.ts';
+
+const first: QueueAddress = { topic: 'lines', broker: 'a', queue: 0 };
+const SEND = 320;
+const ROUTE = 105;
+
+describe('The remoting client', () => {
+  let broker: FakeBroker;
+  const logs: MessageLog[] = [];
+  beforeEach(async () => {
+    broker = await new FakeBroker().start();
+  });
+  afterEach(async () => {
+    for (const log of logs.splice(0)) await log.close();
+    await broker.peer.stop().catch(() => {});
+  });
+
+  function connect(settings: Partial<RemotingLogConnection> = {}): MessageLog {
+    const connection = {
+      kind: 'remoting',
+      nameServers: [broker.peer.address],
+      clientId: 'test',
+      requestTimeoutMs: 2_000,
+      ...settings,
+    } as const;
+    const log = connectRemotingLog(connection, { clock: systemClock, random: () => 0 });
+    logs.push(log);
+    return log;
+  }
+
+  function once(code: number, reaction: PeerReaction): void {
+    let done = false;
+    broker.react = (request) => {
+      if (request.code !== code || done) return 'default';
+      done = true;
+      return reaction;
+    };
+  }
+
+  describe('sending', () => {
+    it('leaves the outcome open when the connection is cut before the answer, and sends again over a new one', async () => {
+      const log = connect();
+      once(SEND, 'cut');
+      await assert.rejects(log.send(first, batch(2)), { kind: 'retriable', code: 'SEND_OUTCOME_UNKNOWN' });
+      assert.deepEqual(await log.send(first, batch(2)), { offset: 0 });
+    });
+
+    it('leaves the outcome open when the answer stops within its frame, and gives the connection up', async () => {
+      const log = connect({ requestTimeoutMs: 150 });
+      await log.send(first, batch(1));
+      once(SEND, 'stall');
+      await assert.rejects(log.send(first, batch(1)), { code: 'SEND_OUTCOME_UNKNOWN' });
+      // What else came over the stuck connection would be read as the rest of that frame.
+      assert.deepEqual(await log.send(first, batch(1)), { offset: 1 });
+    });
+
+    it('leaves the outcome open when no answer comes in time', async () => {
+      const log = connect({ requestTimeoutMs: 150 });
+      once(SEND, undefined);
+      await assert.rejects(log.send(first, batch(1)), { code: 'SEND_OUTCOME_UNKNOWN', message: /did not answer/ });
+    });
+
+    it('leaves the outcome open when a success names no position', async () => {
+      const log = connect();
+      once(SEND, { code: 0, fields: { msgId: 'x' } });
+      await assert.rejects(log.send(first, batch(1)), { code: 'SEND_OUTCOME_UNKNOWN' });
+    });
+
+    it('is surely not done where nobody listens; goes on when the broker is back', async () => {
+      const log = connect();
+      await log.send(first, batch(1));
+      await broker.peer.stop();
+      await eventually(async () => {
+        await assert.rejects(log.send(first, batch(1)), { kind: 'retriable', code: 'CONNECTION_REFUSED' });
+      });
+      await broker.peer.start();
+      await eventually(async () => assert.deepEqual(await log.send(first, batch(1)), { offset: 1 }));
+      assert.equal(broker.max.get(0), 2, 'nothing twice');
+    });
+
+    for (const [response, kind, code] of [
+      [{ code: 2, remark: '[TIMEOUT_CLEAN_QUEUE]broker busy, start flow control for a while' }, 'retriable', 'BROKER_BUSY'],
+      [{ code: 215, remark: 'flow control' }, 'retriable', 'BROKER_BUSY'],
+      [{ code: 14, remark: 'service not available now: disk full' }, 'retriable', 'BROKER_UNAVAILABLE'],
+      [{ code: 1500, remark: 'please go away' }, 'retriable', 'BROKER_UNAVAILABLE'],
+      [{ code: 16, remark: 'the broker sending message is forbidden' }, 'denied', 'BROKER_NO_PERMISSION'],
+      [{ code: 1, remark: 'org.apache.rocketmq.acl.common.AclException: No accessKey is configured' }, 'denied', 'BROKER_NO_PERMISSION'],
+      [{ code: 17, remark: 'topic[lines] not exist' }, 'data', 'TOPIC_NOT_FOUND'],
+      [{ code: 13, remark: 'the message is illegal' }, 'data', 'MESSAGE_TOO_LARGE'],
+      [{ code: 1, remark: 'java.lang.RuntimeException: message body size exceeded' }, 'data', 'MESSAGE_TOO_LARGE'],
+      [{ code: 29, remark: 'request queueId[7] is illegal' }, 'data', 'QUEUE_NOT_FOUND'],
+      [{ code: 1, remark: 'request queueId[7] is illegal' }, 'data', 'QUEUE_NOT_FOUND'],
+      [{ code: 3, remark: 'request type 320 not supported' }, 'fatal', 'REQUEST_NOT_SUPPORTED'],
+      [{ code: 1, remark: 'create mapped file failed, server is busy or broken.' }, 'retriable', 'BROKER_BUSY'],
+      [{ code: 1, remark: 'in-sync replicas not enough' }, 'retriable', 'BROKER_ERROR'],
+      [{ code: 1, remark: 'RemotingTimeoutException: wait response on the channel timeout' }, 'retriable', 'SEND_OUTCOME_UNKNOWN'],
+    ] as const) {
+      it(`takes ${response.code} "${response.remark.slice(0, 40)}" as ${code}`, async () => {
+        const log = connect();
+        once(SEND, response);
+        await assert.rejects(log.send(first, batch(1)), { kind, code });
+        assert.deepEqual(await log.send(first, batch(1)), { offset: 0 }, 'the next is not concerned');
+      });
+    }
+
+    for (const code of [10, 11, 12]) {
+      it(`counts "stored, not yet safe" (${code}) as its durability says`, async () => {
+        const answer = { code, fields: { queueOffset: 3 } };
+        once(SEND, answer);
+        assert.deepEqual(await connect().send(first, batch(1)), { offset: 3 });
+        once(SEND, answer);
+        await assert.rejects(connect({ durability: 'strict' }).send(first, batch(1)), { kind: 'retriable', code: 'SEND_NOT_SAFE' });
+      });
+    }
+
+    it('signs what it sends, and asks no broker to make a topic by itself', async () => {
+      await connect({ credentials: { accessKey: 'key', secretKey: 'secret' } }).send(first, batch(1));
+      const sent = broker.peer.requests.find(({ code }) => code === SEND);
+      assert.equal(sent?.fields['AccessKey'], 'key');
+      assert.match(sent?.fields['Signature'] ?? '', /^[A-Za-z0-9+/]{27}=$/);
+      assert.equal(sent?.fields['c'], '');
+    });
+  });
+
+  describe('routes', () => {
+    it('are learned anew when a topic has grown', async () => {
+      const log = connect();
+      await log.send(first, batch(1));
+      await assert.rejects(log.send({ ...first, queue: 4 }, batch(1)), { code: 'QUEUE_NOT_FOUND' });
+      broker.queues = 8;
+      assert.deepEqual(await log.send({ ...first, queue: 7 }, batch(1)), { offset: 0 });
+      assert.equal((await log.describeTopic('lines')).queues.length, 8);
+    });
+
+    it('come from any name server', async () => {
+      const log = connect({ nameServers: ['127.0.0.1:1', broker.peer.address] });
+      assert.deepEqual(await log.send(first, batch(1)), { offset: 0 });
+      await assert.rejects(connect({ nameServers: ['127.0.0.1:1', '127.0.0.1:2'] }).describeTopic('lines'), {
+        kind: 'retriable',
+        code: 'NAME_SERVER_UNAVAILABLE',
+        field: 'rocketmq.namesrv',
+      });
+    });
+
+    it('that were known still count while a restarted name server knows nothing', async () => {
+      const log = connect({ routeRefreshMs: 1 });
+      await log.send(first, batch(1));
+      broker.react = ({ code }) => {
+        if (code === ROUTE) return { code: 17 };
+        return code === 106 ? { code: 0, body: Buffer.from('{"brokerAddrTable":{}}') } : 'default';
+      };
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      assert.deepEqual(await log.send(first, batch(1)), { offset: 1 });
+      await assert.rejects(log.describeTopic('lines'), { kind: 'retriable', code: 'BROKER_UNAVAILABLE' });
+      await assert.rejects(connect().send(first, batch(1)), { kind: 'retriable', code: 'BROKER_UNAVAILABLE' });
+    });
+
+    it('without the broker of a queue say that it is away: it may come back', async () => {
+      const log = connect();
+      await assert.rejects(log.send({ ...first, broker: 'b' }, batch(1)), { kind: 'retriable', code: 'BROKER_UNAVAILABLE' });
+      broker.addresses = { 1: 'self' };
+      await assert.rejects(log.send(first, batch(1)), { kind: 'retriable', code: 'BROKER_UNAVAILABLE' });
+    });
+
+    it('are asked for once, however many want them', async () => {
+      const log = connect();
+      await Promise.all([0, 1, 2, 3].map((queue) => log.send({ ...first, queue }, batch(1))));
+      assert.equal(broker.peer.requests.filter(({ code }) => code === ROUTE).length, 1);
+    });
+  });
+
+  it('tells brokers which groups it has, as long as it has them', async () => {
+    const log = connect({ heartbeatMs: 20 });
+    const reader = await log.assign('connect-größe.x', [{ queue: first, position: 0 }]);
+    const group = 'connect-gr%c3%b6%c3%9fe%2ex';
+    const beats = (): string[] => broker.peer.requests.filter(({ code }) => code === 34).map(({ body }) => body.toString());
+    await eventually(async () => assert.ok(beats().at(-1)?.includes(`"${group}"`)));
+    await log.mirrorPosition('connect-größe.x', first, 17);
+    await eventually(async () => {
+      const mirrored = broker.peer.requests.find(({ code }) => code === 15);
+      assert.deepEqual([mirrored?.fields['consumerGroup'], mirrored?.fields['commitOffset']], [group, '17']);
+    });
+    await reader.close();
+    await log.close();
+    await eventually(async () => {
+      const left = broker.peer.requests
+        .filter(({ code }) => code === 35)
+        .map(({ fields }) => fields['consumerGroup'] ?? fields['producerGroup']);
+      assert.deepEqual(left, [group, 'rocketmq-connect']);
+    });
+    assert.ok(!beats().at(-1)?.includes('secret'));
+  });
+
+  it('leaves a peer alone that speaks another protocol, and says so', async () => {
+    broker.react = ({ socket }) => {
+      socket.write('HTTP/1.1 400 Bad Request\r\n\r\n');
+      return undefined;
+    };
+    await assert.rejects(connect().describeTopic('lines'), { code: 'NAME_SERVER_UNAVAILABLE', message: /remoting protocol/ });
+  });
+
+  it('refuses addresses that are none', () => {
+    for (const nameServers of [[], ['nowhere'], ['host:'], ['a:1', 'http://b:2'], ['::1:9876']]) {
+      assert.throws(() => connect({ nameServers }), { kind: 'config', field: 'rocketmq.namesrv' }, String(nameServers));
+    }
+    connect({ nameServers: ['[::1]:9876', 'rocket.example:9876'] });
+  });
+
+  it('takes no topic name that RocketMQ does not', async () => {
+    await assert.rejects(connect().createTopic('server.schema.table', { queues: 1 }), { code: 'TOPIC_NAME_INVALID', message: /dot/ });
+  });
+});
+
+function batch(count: number): { bytes: Buffer; count: number } {
+  const builder = new BatchBuilder(64);
+  for (let i = 0; i < count; i++) builder.add(Buffer.from('x'), '');
+  return builder.take();
+}
+
+/** Connections end and begin when they do: what is to come true is looked for until it does. */
+async function eventually(check: () => Promise<void>): Promise<void> {
+  const until = performance.now() + 5_000;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (performance.now() > until) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+}
