@@ -48,15 +48,15 @@ function cacheCompiledCode() {
 }
 
 /**
- * Starts this process anew, in place, with few malloc arenas (threads otherwise keep one each, half empty) and a small nursery: some 40 MB
+ * Starts this process anew, in place, with one malloc arena (threads otherwise keep one each, half empty) and a small nursery: some 40 MB
  * less on a small mesh, measured. Only where the platform can replace a process.
  */
 function saveMemory() {
   if (process.execve === undefined || process.platform !== 'linux' || process.env.MALLOC_ARENA_MAX !== undefined) return;
-  const flags = process.execArgv.some((flag) => flag.includes('semi-space')) ? [] : ['--max-semi-space-size=4'];
+  const flags = process.execArgv.some((flag) => flag.includes('semi-space')) ? [] : ['--max-semi-space-size=1'];
   process.execve(process.execPath, [process.execPath, ...flags, ...process.execArgv, ...process.argv.slice(1)], {
     ...process.env,
-    MALLOC_ARENA_MAX: '2',
+    MALLOC_ARENA_MAX: '1',
   });
 }
 

@@ -148,9 +148,11 @@ export class ConnectorUnit implements UnitCode {
     const { owned, questions, taskSets, settings, log, events } = this.#options;
     const connector = owned.unit.connector;
     try {
-      const positions = spec.type === ConnectorType.SINK ? await this.#positions(connector) : [];
+      const sink = spec.type === ConnectorType.SINK;
+      const positions = sink ? await this.#positions(connector) : [];
       const question = { ask: 'plan', connectorConfig: spec.config, positions } as const;
-      const { tasks } = await questions.ask(question, settings.planTimeoutMs, signal).catch((error) => {
+      // A sink has no plan hook: its queues are divided by our own code.
+      const { tasks } = await questions.ask(question, settings.planTimeoutMs, signal, sink).catch((error) => {
         throw new UnitFailed(toFailure(error));
       });
       if (signal.aborted) return;

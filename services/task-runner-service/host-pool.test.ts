@@ -186,14 +186,40 @@ describe('a question to plugin code', () => {
     assert.deepEqual(pool.list()[0]?.units, ['a']);
   });
 
-  it('S052: does not wait for another that hangs', async () => {
-    const { hosts, questions } = started();
+  it('S052: does not wait long for another that hangs', async () => {
+    const { clock, hosts, questions } = started();
     void questions.ask(question, 5000).catch(() => undefined);
     const answer = questions.ask({ ask: 'catalogue' }, 5000);
+    await clock.advance(300);
     const asked = hosts.all[1]?.commands[0];
     assert.ok(asked?.type === 'ask');
     hosts.all[1]?.say({ type: 'answer', id: asked.id, result: { ask: 'catalogue', plugins: [], broken: [] } });
     assert.deepEqual((await answer).plugins, []);
+  });
+
+  it('waits a moment for the host of another instead of having one started', async () => {
+    const { clock, hosts, questions } = started();
+    const first = questions.ask({ ask: 'catalogue' }, 5000);
+    const second = questions.ask({ ask: 'catalogue' }, 5000);
+    await clock.advance(100);
+    const result = { ask: 'catalogue', plugins: [], broken: [] } as const;
+    hosts.all[0]?.say({ type: 'answer', id: 1, result });
+    await first;
+    await clock.settle();
+    hosts.all[0]?.say({ type: 'answer', id: 2, result });
+    assert.deepEqual((await second).plugins, []);
+    assert.equal(hosts.all.length, 1);
+  });
+
+  it('that needs no plugin code is asked where units run, and never costs that host', async () => {
+    const { clock, hosts, pool, questions } = started();
+    pool.place('a', 1, deaf);
+    const refused = assert.rejects(questions.ask(question, 5000, undefined, true), /took longer than 5000 ms/);
+    pool.place('b', 0, deaf);
+    await clock.advance(5000);
+    await refused;
+    assert.deepEqual(hosts.alive(), ['h0']);
+    assert.deepEqual(pool.list()[0]?.units, ['a', 'b']);
   });
 
   it('is answered with the plugin’s error, and with the crash of its host', async () => {

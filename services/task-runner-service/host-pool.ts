@@ -80,18 +80,27 @@ export class HostPool {
     this.#groups.delete(unit);
   }
 
-  /** Takes a host for questions: nobody else uses it until it is given back. */
-  borrow(onEvent: (event: HostEvent) => void, onExit: (exit: HostExit) => void): BorrowedHost {
-    const host = this.#idleHost() ?? this.#open(0);
+  /** Whether a question would find a host that is there already. */
+  get hasIdleHost(): boolean {
+    return this.#idleHost() !== undefined;
+  }
+
+  /**
+   * Takes a host for a question: nobody else uses it until it is given back. With `sharing`, a host where units run will do: only for
+   * what runs no plugin code, for a host with units is not ended when the question takes too long.
+   */
+  borrow(onEvent: (event: HostEvent) => void, onExit: (exit: HostExit) => void, sharing = false): BorrowedHost {
+    const host = this.#idleHost() ?? (sharing ? this.#unborrowed(0).find((each) => each.borrower === null) : undefined) ?? this.#open(0);
     host.cancelIdle();
     host.borrower = { onEvent, onExit };
+    const giveBack = (): void => {
+      host.borrower = null;
+      this.#endIfIdle(host);
+    };
     return {
       send: (command) => host.handle.send(command),
-      giveBack: () => {
-        host.borrower = null;
-        this.#endIfIdle(host);
-      },
-      kill: () => this.#kill(host),
+      giveBack,
+      kill: () => (host.units.size > 0 ? giveBack() : this.#kill(host)),
     };
   }
 
@@ -116,7 +125,7 @@ export class HostPool {
   }
 
   #hostFor(group: number, weight: number): Host {
-    const usable = [...this.#hosts].filter((host) => host.group === group && host.borrower === null && !host.dying);
+    const usable = this.#unborrowed(group);
     usable.sort((a, b) => load(a) - load(b) || a.number - b.number);
     const [least] = usable;
     if (least === undefined) return this.#open(group);
@@ -127,7 +136,11 @@ export class HostPool {
   }
 
   #idleHost(): Host | undefined {
-    return [...this.#hosts].find((host) => host.group === 0 && host.units.size === 0 && host.borrower === null && !host.dying);
+    return this.#unborrowed(0).find((host) => host.units.size === 0);
+  }
+
+  #unborrowed(group: number): Host[] {
+    return [...this.#hosts].filter((host) => host.group === group && !host.dying && (host.borrower === null || host.units.size > 0));
   }
 
   #open(group: number): Host {

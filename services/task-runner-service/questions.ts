@@ -1,9 +1,16 @@
 import type { HostAnswer, HostEvent, HostQuestion } from '@rocketmq-connect/pipeline/host-protocol';
+import type { HostExit } from '@rocketmq-connect/pipeline/task-host';
 import { type Clock, ConnectError, fromPlainError } from '@rocketmq-connect/sdk';
 import type { HostPool } from './host-pool.ts';
 
 /** Answers of one kind. */
 export type AnswerTo<Q extends HostQuestion['ask']> = Extract<HostAnswer, { readonly ask: Q }>;
+
+/**
+ * Most answers take a few milliseconds: a question waits this long for the host of another before it has a host started, which costs
+ * more time and some 20 MB. What hangs in one plugin so delays the questions to others no longer than this.
+ */
+const PATIENCE_MS = 300;
 
 /**
  * Asks plugin code in a host where no unit runs, one question at a time per host. Plugin code that does not answer in time costs its
@@ -13,7 +20,7 @@ export class Questions {
   readonly #pool: HostPool;
   readonly #clock: Clock;
   readonly #concurrencyMax: number;
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
   #asking = 0;
   #lastId = 0;
 
@@ -23,18 +30,33 @@ export class Questions {
     this.#concurrencyMax = concurrencyMax;
   }
 
-  async ask<Q extends HostQuestion>(question: Q, timeoutMs: number, signal?: AbortSignal): Promise<AnswerTo<Q['ask']>> {
-    while (this.#asking >= this.#concurrencyMax) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  /** `sharing`: the answer needs no plugin code, so a host where units run may give it. */
+  async ask<Q extends HostQuestion>(question: Q, timeoutMs: number, signal?: AbortSignal, sharing = false): Promise<AnswerTo<Q['ask']>> {
+    while (this.#asking >= this.#concurrencyMax) await this.#anotherEnded();
+    if (!sharing && this.#asking > 0 && !this.#pool.hasIdleHost) await this.#anotherEnded(PATIENCE_MS);
     this.#asking++;
     try {
-      return (await this.#askNow(question, timeoutMs, signal)) as AnswerTo<Q['ask']>;
+      return (await this.#askNow(question, timeoutMs, signal, sharing)) as AnswerTo<Q['ask']>;
     } finally {
       this.#asking--;
-      this.#waiting.shift()?.();
+      const [next] = this.#waiting;
+      next?.();
     }
   }
 
-  #askNow(question: HostQuestion, timeoutMs: number, signal?: AbortSignal): Promise<HostAnswer> {
+  #anotherEnded(limitMs?: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        cancelTimer();
+        this.#waiting.delete(wake);
+        resolve();
+      };
+      const cancelTimer = limitMs === undefined ? () => {} : this.#clock.after(limitMs, wake);
+      this.#waiting.add(wake);
+    });
+  }
+
+  #askNow(question: HostQuestion, timeoutMs: number, signal: AbortSignal | undefined, sharing: boolean): Promise<HostAnswer> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       const finish = (settle: () => void): void => {
@@ -56,9 +78,9 @@ export class Questions {
           else reject(error === undefined ? unanswered(question, 'got no answer', 'PLUGIN_FAILED') : fromPlainError(error));
         });
       };
-      const host = this.#pool.borrow(onEvent, (exit) =>
-        finish(() => reject(unanswered(question, `ended its host: ${exit.message || exit.reason}`, 'PLUGIN_CRASHED'))),
-      );
+      const onExit = (exit: HostExit): void =>
+        finish(() => reject(unanswered(question, `ended its host: ${exit.message || exit.reason}`, 'PLUGIN_CRASHED')));
+      const host = this.#pool.borrow(onEvent, onExit, sharing);
       const cancelTimer = this.#clock.after(timeoutMs, () => giveUp(unanswered(question, `took longer than ${timeoutMs} ms`, 'TIMEOUT')));
       signal?.addEventListener('abort', onAbort, { once: true });
       if (signal?.aborted) onAbort();

@@ -34,7 +34,7 @@ export interface ThreadHostData {
 }
 
 /** Young objects die young on the data path: a small nursery keeps a host's memory low at no measurable cost. */
-const MAX_YOUNG_MB = 16;
+const MAX_YOUNG_MB = 3;
 
 /** Task hosts in worker threads: each has the whole data path of its tasks, so that records cross no thread. */
 export class ThreadHosts implements TaskHosts {
