@@ -1,24 +1,6 @@
-import { isUtf8 } from 'node:buffer';
 import { NAME_END, PropertyName, VALUE_END } from '@rocketmq-connect/message-log/message';
 import { type Converter, DataError, type Header } from '@rocketmq-connect/sdk';
-
-/**
- * What of a record is not its value travels as message properties: the key as KEYS, headers by their names, and our own below `rmqc.`.
- * What text cannot hold, or what would mean something to RocketMQ, travels as base64 in properties of our own. Here: all properties but headers, encoded for a batch.
- */
-export function encodeProperties(id: string | undefined, key: Buffer | null, timestamp: number | undefined, isNull: boolean): string {
-  let text = id === undefined ? '' : `${PropertyName.id}${NAME_END}${id}${VALUE_END}`;
-  if (key !== null) {
-    const keyText = asText(key);
-    text +=
-      keyText === undefined
-        ? `${PropertyName.binaryKey}${NAME_END}${key.toString('base64')}${VALUE_END}`
-        : `${PropertyName.keys}${NAME_END}${keyText}${VALUE_END}`;
-  }
-  if (timestamp !== undefined) text += `${PropertyName.timestamp}${NAME_END}${timestamp}${VALUE_END}`;
-  if (isNull) text += `${PropertyName.nullValue}${NAME_END}1${VALUE_END}`;
-  return text;
-}
+import { isText } from './property-writer.ts';
 
 /** Headers, encoded for a batch. Throws `DataError` for names that no property can have. */
 export function encodeHeaders(headers: readonly Header[], converter: Converter): string {
@@ -32,7 +14,7 @@ export function encodeHeaders(headers: readonly Header[], converter: Converter):
       });
     }
     const bytes = converter.fromConnect(name, schema, value);
-    const plain = bytes === null ? 'null' : asText(bytes);
+    const plain = bytes === null ? 'null' : isText(bytes) ? bytes.toString('utf8') : undefined;
     if (plain !== undefined && !names.has(name) && !isReserved(name)) text += `${name}${NAME_END}${plain}${VALUE_END}`;
     // The index keeps headers of one name apart.
     else text += `${PropertyName.binaryHeader}${index}:${name}${NAME_END}${(bytes ?? NULL_TEXT).toString('base64')}${VALUE_END}`;
@@ -41,30 +23,20 @@ export function encodeHeaders(headers: readonly Header[], converter: Converter):
   return text;
 }
 
+/** The most bytes of encoded properties that a message carries. */
+export const MAX_PROPERTIES_BYTES = 32_767;
+
 /** Whether a message can carry the encoded properties. */
 export function propertiesFit(properties: string): boolean {
   return properties.length * 3 <= MAX_PROPERTIES_BYTES || Buffer.byteLength(properties) <= MAX_PROPERTIES_BYTES;
 }
 
-/** Throws `DataError` where a message cannot carry the encoded properties. */
-export function checkPropertiesSize(properties: string): void {
-  if (propertiesFit(properties)) return;
-  throw new DataError(`key and headers of a record take ${Buffer.byteLength(properties)} bytes; a message holds ${MAX_PROPERTIES_BYTES}`, {
-    code: 'PROPERTIES_TOO_LARGE',
-    remedy: 'Drop or shorten headers, or the key, by a transform.',
-  });
-}
-
 /** Most messages of ours carry nothing but an id: nothing is to be decoded then. */
-export function hasOnlyAnId(properties: string): boolean {
-  return properties.length === 0 || (properties.startsWith(ID_START) && properties.indexOf(VALUE_END) >= properties.length - 1);
-}
-
-/** A copy of a message is not the record that its id names. */
-export function withoutId(properties: string): string {
-  if (!properties.startsWith(ID_START)) return properties;
-  const end = properties.indexOf(VALUE_END);
-  return end === -1 ? '' : properties.slice(end + 1);
+export function hasOnlyAnId(bytes: Buffer, from: number, to: number): boolean {
+  if (from === to) return true;
+  for (let i = 0; i < ID_NAME.length; i++) if (bytes[from + i] !== ID_NAME[i]) return false;
+  for (let at = from + ID_NAME.length; at < to - 1; at++) if (bytes[at] === VALUE_END_BYTE) return false;
+  return true;
 }
 
 /** Properties, decoded. */
@@ -75,34 +47,54 @@ export interface DecodedProperties {
   headers: Header[];
 }
 
-export function decodeProperties(properties: string, converter: Converter): DecodedProperties {
+/** Decodes the encoded properties in a part of `bytes`. Key and headers are slices of it where they are no base64. */
+export function decodeProperties(bytes: Buffer, from: number, to: number, converter: Converter): DecodedProperties {
   const decoded: DecodedProperties = { key: null, timestamp: undefined, isNull: false, headers: [] };
-  for (let at = 0; at < properties.length; ) {
-    const nameEnd = properties.indexOf(NAME_END, at);
-    if (nameEnd === -1) break;
-    const found = properties.indexOf(VALUE_END, nameEnd);
-    const valueEnd = found === -1 ? properties.length : found;
-    take(decoded, properties.slice(at, nameEnd), properties.slice(nameEnd + 1, valueEnd), converter);
+  for (let at = from; at < to; ) {
+    const nameEnd = indexOf(bytes, NAME_END_BYTE, at, to);
+    if (nameEnd === to) break;
+    const valueEnd = indexOf(bytes, VALUE_END_BYTE, nameEnd + 1, to);
+    take(decoded, bytes.toString('utf8', at, nameEnd), bytes, nameEnd + 1, valueEnd, converter);
     at = valueEnd + 1;
   }
   return decoded;
 }
 
-function take(decoded: DecodedProperties, name: string, value: string, converter: Converter): void {
-  if (name === PropertyName.keys) decoded.key ??= Buffer.from(value);
-  else if (name === PropertyName.binaryKey) decoded.key = Buffer.from(value, 'base64');
+function take(decoded: DecodedProperties, name: string, bytes: Buffer, from: number, to: number, converter: Converter): void {
+  if (name === PropertyName.id) return;
+  if (name === PropertyName.keys) decoded.key ??= bytes.subarray(from, to);
+  else if (name.startsWith(OWN)) takeOwn(decoded, name, bytes.toString('latin1', from, to), converter);
+  else if (!isReserved(name)) decoded.headers.push({ name, ...converter.toConnect(name, bytes.subarray(from, to)) });
+}
+
+function takeOwn(decoded: DecodedProperties, name: string, value: string, converter: Converter): void {
+  if (name === PropertyName.binaryKey) decoded.key = Buffer.from(value, 'base64');
   else if (name === PropertyName.timestamp) decoded.timestamp = Number(value);
   else if (name === PropertyName.nullValue) decoded.isNull = true;
   else if (name.startsWith(PropertyName.binaryHeader)) {
     const own = name.slice(PropertyName.binaryHeader.length).replace(/^\d+:/, '');
     decoded.headers.push({ name: own, ...converter.toConnect(own, Buffer.from(value, 'base64')) });
-  } else if (!isReserved(name)) {
-    decoded.headers.push({ name, ...converter.toConnect(name, Buffer.from(value)) });
   }
 }
 
-const ID_START = `${PropertyName.id}${NAME_END}`;
-const MAX_PROPERTIES_BYTES = 32_767;
+function indexOf(bytes: Buffer, byte: number, from: number, to: number): number {
+  let at = from;
+  while (at < to && bytes[at] !== byte) at++;
+  return at;
+}
+
+/** Of encoded properties, those that a copy of the message may have: not its id, and nothing that a broker made of it. */
+export function copiedProperties(properties: string): string {
+  const copied = properties.split(VALUE_END).filter((property) => {
+    const name = property.slice(0, property.indexOf(NAME_END));
+    return name !== '' && name !== PropertyName.id && (name === PropertyName.keys || name.startsWith(OWN) || !isReserved(name));
+  });
+  return copied.map((property) => property + VALUE_END).join('');
+}
+
+const ID_NAME = Buffer.from(PropertyName.id + NAME_END);
+const NAME_END_BYTE = NAME_END.charCodeAt(0);
+const VALUE_END_BYTE = VALUE_END.charCodeAt(0);
 const NULL_TEXT = Buffer.from('null');
 const OWN = 'rmqc.';
 
@@ -123,13 +115,6 @@ const SYSTEM = new Set(
   ).split(' '),
 );
 const SYSTEM_HIDDEN = new Set(['__SHARDINGKEY', '__transactionId__', '__CRC32#', '__CRC32']);
-
-/** Bytes that a property holds as they are, or undefined. */
-function asText(bytes: Buffer): string | undefined {
-  if (!isUtf8(bytes)) return undefined;
-  const text = bytes.toString('utf8');
-  return hasSeparator(text) ? undefined : text;
-}
 
 function hasSeparator(text: string): boolean {
   return text.includes(NAME_END) || text.includes(VALUE_END);

@@ -1,8 +1,10 @@
 import type { FetchedMessages } from '@rocketmq-connect/message-log';
-import { decodeFetched } from '@rocketmq-connect/message-log/message';
+import { decodeFetched, visitMessages } from '@rocketmq-connect/message-log/message';
+import { visitStoredMessages } from '@rocketmq-connect/message-log/stored-message';
 import type { SinkRecord } from '@rocketmq-connect/sdk';
 import type { FailedRecord, Stage } from '../errors.ts';
-import { decodeProperties, encodeHeaders, encodeProperties, hasOnlyAnId, withoutId } from '../record-properties.ts';
+import { RecordProperties } from '../property-writer.ts';
+import { copiedProperties, decodeProperties, encodeHeaders, hasOnlyAnId } from '../record-properties.ts';
 import type { Converters } from '../stages/converters.ts';
 
 /** A message that no converter takes, with the way to try again. */
@@ -27,14 +29,16 @@ export class RecordDecoder {
     const { queue, offset } = fetched;
     const records: (SinkRecord | null)[] = [];
     const failures: Undecoded[] = [];
-    decodeFetched(fetched, (body, properties, index) => {
+    const { bytes } = fetched;
+    visitFetched(fetched, (body, propertiesAt, propertiesEnd, index) => {
       const origin = { topic: queue.topic, broker: queue.broker, queue: queue.queue, offset: offset + index };
       try {
-        records.push(this.#record(body, properties, origin));
+        records.push(this.#record(body, bytes, propertiesAt, propertiesEnd, origin));
       } catch (error) {
         records.push(null);
-        const failed = { stage: this.#stage, topic: queue.topic, origin, body, properties: withoutId(properties) };
-        failures.push({ index, error, failed, again: () => this.#record(body, properties, origin) });
+        const properties = copiedProperties(bytes.toString('utf8', propertiesAt, propertiesEnd));
+        const failed = { stage: this.#stage, topic: queue.topic, origin, body, properties };
+        failures.push({ index, error, failed, again: () => this.#record(body, bytes, propertiesAt, propertiesEnd, origin) });
       }
     });
     return { records, failures };
@@ -47,15 +51,15 @@ export class RecordDecoder {
     return { stage, topic: origin.topic, origin, ...(message ?? this.#encode(record)) };
   }
 
-  #record(body: Buffer, properties: string, origin: SinkRecord['origin']): SinkRecord {
+  #record(body: Buffer, bytes: Buffer, propertiesAt: number, propertiesEnd: number, origin: SinkRecord['origin']): SinkRecord {
     const { topic } = origin;
-    if (hasOnlyAnId(properties)) {
+    if (hasOnlyAnId(bytes, propertiesAt, propertiesEnd)) {
       this.#stage = 'VALUE_CONVERTER';
       const { schema, value } = this.#converters.value.toConnect(topic, body);
       return schema === undefined ? { topic, value, origin } : { topic, value, valueSchema: schema, origin };
     }
     this.#stage = 'HEADER_CONVERTER';
-    const { key: keyBytes, timestamp, isNull, headers } = decodeProperties(properties, this.#converters.header);
+    const { key: keyBytes, timestamp, isNull, headers } = decodeProperties(bytes, propertiesAt, propertiesEnd, this.#converters.header);
     this.#stage = 'KEY_CONVERTER';
     const key = keyBytes === null ? undefined : this.#converters.key.toConnect(topic, keyBytes, headers);
     this.#stage = 'VALUE_CONVERTER';
@@ -77,15 +81,27 @@ export class RecordDecoder {
     const value = valueConverter.fromConnect(topic, record.valueSchema, record.value, headers);
     const hasKey = record.key !== undefined && record.key !== null;
     const key = hasKey ? keyConverter.fromConnect(topic, record.keySchema, record.key, headers) : null;
-    const properties = encodeProperties(undefined, key, record.timestamp, value === null) + encodeHeaders(headers, header);
-    return { body: value ?? Buffer.alloc(0), properties };
+    const properties = new RecordProperties();
+    properties.set(null, key, record.timestamp, value === null, encodeHeaders(headers, header));
+    return { body: value ?? Buffer.alloc(0), properties: properties.copy().bytes.toString('utf8') };
   }
 }
 
 function messageAt(fetched: FetchedMessages, index: number): { body: Buffer; properties: string } | undefined {
   let found: { body: Buffer; properties: string } | undefined;
   decodeFetched(fetched, (body, properties, at) => {
-    if (at === index) found = { body, properties: withoutId(properties) };
+    if (at === index) found = { body, properties: copiedProperties(properties) };
   });
   return found;
+}
+
+/** Each message with where its properties lie, in either layout. */
+function visitFetched(
+  { bytes, layout }: FetchedMessages,
+  visit: (body: Buffer, propertiesAt: number, propertiesEnd: number, index: number) => void,
+): void {
+  if (layout === 'stored') return visitStoredMessages(bytes, visit);
+  visitMessages(bytes, (bodyAt, bodyEnd, propertiesAt, propertiesEnd, index) =>
+    visit(bytes.subarray(bodyAt, bodyEnd), propertiesAt, propertiesEnd, index),
+  );
 }

@@ -1,5 +1,5 @@
 import type { MessageBatch, MessageLog, QueueAddress } from '@rocketmq-connect/message-log';
-import { BatchBuilder } from '@rocketmq-connect/message-log/message';
+import { BatchBuilder, type PropertyWriter } from '@rocketmq-connect/message-log/message';
 import type { Clock, ConnectError } from '@rocketmq-connect/sdk';
 import type { PipelineSettings } from '../config/settings.ts';
 import type { ErrorPlace } from '../errors.ts';
@@ -24,8 +24,6 @@ export interface SenderOptions {
 export interface OutgoingBatch {
   readonly messages: MessageBatch;
   readonly runs: Runs;
-  /** Id of the first record, where records have ids. */
-  readonly firstId: string | undefined;
 }
 
 /**
@@ -39,7 +37,6 @@ export class QueueSender {
   readonly #options: SenderOptions;
   readonly #builder = new BatchBuilder();
   #runs = new Runs();
-  #firstId: string | undefined;
   /** Full batches that wait for the one in flight. */
   #full: OutgoingBatch[] = [];
   #inFlight: OutgoingBatch | null = null;
@@ -72,19 +69,18 @@ export class QueueSender {
   }
 
   /** Appends a message to the growing batch; returns its bytes. The caller then tells `runs`, and calls `send` when it has no more. */
-  add(body: Buffer, properties: string, id: string | undefined): number {
+  add(body: Buffer, properties: PropertyWriter): number {
     const { maxBytes, maxCount } = this.#options.batch;
     const builder = this.#builder;
     if (builder.count > 0) {
-      const most = builder.bytes + body.length + properties.length * 3 + 22;
+      const most = builder.bytes + body.length + properties.bytesMax + 22;
       if (most > maxBytes || builder.count >= maxCount) {
         this.#close();
         this.send();
       }
     }
-    if (builder.count === 0) this.#firstId = id;
     const before = builder.bytes;
-    builder.add(body, properties);
+    builder.addWritten(body, properties);
     return builder.bytes - before;
   }
 
@@ -141,7 +137,7 @@ export class QueueSender {
     this.#cancelLinger?.();
     this.#cancelLinger = null;
     this.#lingerDue = false;
-    this.#full.push({ messages: this.#builder.take(), runs: this.#runs, firstId: this.#firstId });
+    this.#full.push({ messages: this.#builder.take(), runs: this.#runs });
     this.#runs = new Runs();
   }
 
@@ -169,8 +165,8 @@ export class QueueSender {
       if (sessionIsOver()) throw sessionOver();
       try {
         // A send of unknown outcome may be in the log: repeating it blindly would double its records.
-        if (unknown && this.mark !== null && batch.firstId !== undefined) {
-          const found = await findInTail(log, this.queue, this.mark.end, batch.firstId, signal);
+        if (unknown && this.mark !== null) {
+          const found = await findInTail(log, this.queue, this.mark.end, batch.messages, signal);
           if (found !== undefined) return found;
         }
         return (await log.send(this.queue, batch.messages)).offset;

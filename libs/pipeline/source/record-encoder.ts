@@ -1,7 +1,9 @@
 import { MAX_BATCH_BYTES } from '@rocketmq-connect/message-log/checks';
+import type { PropertyWriter } from '@rocketmq-connect/message-log/message';
 import { type ConnectRecord, DataError } from '@rocketmq-connect/sdk';
 import type { Stage } from '../errors.ts';
-import { checkPropertiesSize, encodeHeaders, encodeProperties } from '../record-properties.ts';
+import { RecordProperties } from '../property-writer.ts';
+import { encodeHeaders, MAX_PROPERTIES_BYTES } from '../record-properties.ts';
 import type { TransformChain } from '../stages/chain.ts';
 import type { Converters } from '../stages/converters.ts';
 
@@ -16,8 +18,7 @@ export class RecordEncoder {
   stage: Stage = 'TRANSFORMATION';
   body: Buffer = EMPTY;
   key: Buffer | null = null;
-  /** Encoded. */
-  properties = '';
+  readonly properties = new RecordProperties();
 
   constructor(chain: TransformChain, converters: Converters) {
     this.chain = chain;
@@ -25,8 +26,8 @@ export class RecordEncoder {
   }
 
   /** Sets `body`, `key` and `properties`. Throws what converters throw, and `DataError` for what no message can be. */
-  encode(record: ConnectRecord, id: string | undefined): void {
-    const { topic, headers, timestamp } = record;
+  encode(record: ConnectRecord, id: PropertyWriter | null): void {
+    const { topic, headers } = record;
     this.key = null;
     if (record.key !== undefined && record.key !== null) {
       this.stage = 'KEY_CONVERTER';
@@ -35,13 +36,18 @@ export class RecordEncoder {
     this.stage = 'VALUE_CONVERTER';
     const value = this.#converters.value.fromConnect(topic, record.valueSchema, record.value, headers);
     this.body = value ?? EMPTY;
-    this.stage = 'HEADER_CONVERTER';
-    let properties = encodeProperties(id, this.key, timestamp, value === null);
-    if (headers !== undefined && headers.length > 0) properties += encodeHeaders(headers, this.#converters.header);
+    let headerText = '';
+    if (headers !== undefined && headers.length > 0) {
+      this.stage = 'HEADER_CONVERTER';
+      headerText = encodeHeaders(headers, this.#converters.header);
+    }
     this.stage = 'PRODUCE';
-    checkPropertiesSize(properties);
-    if (this.body.length + properties.length * 3 + MESSAGE_BYTES > MAX_BATCH_BYTES) checkMessageSize(this.body, properties);
-    this.properties = properties;
+    const { properties } = this;
+    properties.set(id, this.key, record.timestamp, value === null, headerText);
+    if (properties.bytesMax > MAX_PROPERTIES_BYTES) checkPropertiesSize(properties.copy().bytesMax);
+    if (this.body.length + properties.bytesMax + MESSAGE_BYTES > MAX_BATCH_BYTES) {
+      checkMessageSize(this.body.length + properties.copy().bytesMax + MESSAGE_BYTES);
+    }
   }
 
   /** A record as its dead letter: as the converters have it, or where they fail as plainly as possible. Nothing is lost. */
@@ -50,18 +56,27 @@ export class RecordEncoder {
     const converters = this.#converters;
     const value = tryOr(() => converters.value.fromConnect(topic, record.valueSchema, record.value, headers), record.value);
     const key = tryOr(() => converters.key.fromConnect(topic, record.keySchema, record.key ?? null, headers), record.key);
-    let properties = encodeProperties(undefined, key, record.timestamp, value === null);
+    const properties = new RecordProperties();
+    let headerText = '';
     try {
-      if (headers !== undefined) properties += encodeHeaders(headers, converters.header);
+      if (headers !== undefined) headerText = encodeHeaders(headers, converters.header);
     } catch {
       // What is wrong with the headers is said in the error; key and value can still be kept.
     }
-    return { body: value ?? EMPTY, properties };
+    properties.set(null, key, record.timestamp, value === null, headerText);
+    return { body: value ?? EMPTY, properties: properties.copy().bytes.toString('utf8') };
   }
 }
 
-function checkMessageSize(body: Buffer, properties: string): void {
-  const bytes = body.length + Buffer.byteLength(properties) + MESSAGE_BYTES;
+function checkPropertiesSize(bytes: number): void {
+  if (bytes <= MAX_PROPERTIES_BYTES) return;
+  throw new DataError(`key and headers of a record take ${bytes} bytes; a message holds ${MAX_PROPERTIES_BYTES}`, {
+    code: 'PROPERTIES_TOO_LARGE',
+    remedy: 'Drop or shorten headers, or the key, by a transform.',
+  });
+}
+
+function checkMessageSize(bytes: number): void {
   if (bytes <= MAX_BATCH_BYTES) return;
   throw new DataError(`the record has ${bytes} bytes as a message; the log takes ${MAX_BATCH_BYTES}`, {
     code: 'RECORD_TOO_LARGE',

@@ -1,5 +1,6 @@
+import type { PropertyWriter } from '@rocketmq-connect/message-log/message';
 import type { SourceOffset } from '@rocketmq-connect/sdk';
-import { canonicalJson } from '../canonical-json.ts';
+import { canonicalJson, sameJson } from '../canonical-json.ts';
 import type { TrackedPartition } from './ack-tracker.ts';
 
 /**
@@ -9,33 +10,46 @@ import type { TrackedPartition } from './ack-tracker.ts';
  *     tag of the connector  hash of connector, partition and the offset's texts  .  the offset's numbers  [~ordinal]  [/part]
  *
  * with the ordinal counting records of one offset, also over the end of a poll, and the part those of a split record. It needs no escaping in
- * a property.
+ * a property. The id of the present record writes itself as bytes: most ids are never needed as text.
  */
-export class RecordIds {
+export class RecordIds implements PropertyWriter {
   readonly #connector: string;
   readonly #tag: string;
   readonly #partitions = new Map<TrackedPartition, PartitionIds>();
-  #lastPartition: TrackedPartition | undefined;
-  #last: PartitionIds;
+  #partition: TrackedPartition | undefined;
+  #present: PartitionIds;
 
   constructor(connector: string) {
     this.#connector = connector;
     this.#tag = connectorTag(connector);
-    this.#last = new PartitionIds('', '');
+    this.#present = new PartitionIds('', '');
   }
 
-  /** The id of the next record of a partition. Records must come in the order of their poll, each once. */
-  next(partition: TrackedPartition, offset: SourceOffset): string {
-    if (partition !== this.#lastPartition) {
-      this.#lastPartition = partition;
+  /** Moves on to the next record of a partition. Records must come in the order of their poll, each once. */
+  next(partition: TrackedPartition, offset: SourceOffset): void {
+    if (partition !== this.#partition) {
+      this.#partition = partition;
       let ids = this.#partitions.get(partition);
       if (ids === undefined) {
         ids = new PartitionIds(this.#tag, `${this.#connector}\0${partition.text}`);
         this.#partitions.set(partition, ids);
       }
-      this.#last = ids;
+      this.#present = ids;
     }
-    return this.#last.next(offset);
+    this.#present.next(offset);
+  }
+
+  /** The present record's id. */
+  get text(): string {
+    return this.#present.text;
+  }
+
+  get bytesMax(): number {
+    return this.#present.bytesMax;
+  }
+
+  write(buffer: Buffer, at: number): number {
+    return this.#present.write(buffer, at);
   }
 }
 
@@ -49,70 +63,110 @@ export function connectorTag(connector: string): string {
   return (hash53(connector, 0) % 36 ** 4).toString(36).padStart(4, '0');
 }
 
-class PartitionIds {
+class PartitionIds implements PropertyWriter {
   readonly #tag: string;
   readonly #scope: string;
-  /** Of the last offset: its keys as they came, the same sorted, and the values that are no numbers. */
+  /** Keys and values of the present offset, as they came. */
   #keys: string[] = [];
-  #sortedKeys: string[] = [];
-  #texts: unknown[] = [];
+  #values: unknown[] = [];
+  /** Where its numbers are, sorted by key. */
+  #numbers: number[] = [];
   #prefix = '';
-  #lastOffset: SourceOffset | undefined;
-  #lastText = '';
+  #prefixBytes = Buffer.alloc(0);
+  #offset: SourceOffset | undefined;
   #ordinal = 0;
+  bytesMax = 0;
 
   constructor(tag: string, scope: string) {
     this.#tag = tag;
     this.#scope = scope;
   }
 
-  next(offset: SourceOffset): string {
-    const text = offset === this.#lastOffset ? this.#lastText : this.#textOf(offset);
-    this.#lastOffset = offset;
-    if (text !== this.#lastText) {
-      this.#lastText = text;
-      this.#ordinal = 0;
-      return text;
-    }
-    return `${text}~${(++this.#ordinal).toString(36)}`;
+  next(offset: SourceOffset): void {
+    const isSame = offset === this.#offset || this.#isSame(offset);
+    this.#offset = offset;
+    this.#ordinal = isSame ? this.#ordinal + 1 : 0;
   }
 
-  #textOf(offset: SourceOffset): string {
-    if (!this.#hasPrefixOf(offset)) this.#setPrefix(offset);
-    let text = this.#prefix;
-    for (const key of this.#sortedKeys) {
-      const value = offset[key];
-      if (typeof value === 'number') text += `.${value.toString(36)}`;
-    }
-    return text;
+  get text(): string {
+    const buffer = Buffer.allocUnsafe(this.bytesMax);
+    return buffer.toString('latin1', 0, this.write(buffer, 0));
   }
 
-  /** Whether the keys are those of the last offset, and whatever is no number is unchanged. */
-  #hasPrefixOf(offset: SourceOffset): boolean {
+  write(buffer: Buffer, at: number): number {
+    buffer.set(this.#prefixBytes, at);
+    let end = at + this.#prefixBytes.length;
+    for (const index of this.#numbers) {
+      buffer[end++] = DOT;
+      end = writeNumber(buffer, end, this.#values[index] as number);
+    }
+    if (this.#ordinal === 0) return end;
+    buffer[end++] = TILDE;
+    return writeNumber(buffer, end, this.#ordinal);
+  }
+
+  /** Whether it is the present offset again; takes it. The prefix changes only with keys and with values that are no numbers. */
+  #isSame(offset: SourceOffset): boolean {
     const keys = this.#keys;
+    const values = this.#values;
+    let isSame = true;
     let at = 0;
     for (const key in offset) {
-      if (keys[at] !== key) return false;
+      if (keys[at] !== key) return this.#take(offset);
       const value = offset[key];
-      if (typeof value === 'number' ? this.#texts[at] !== NUMBER : this.#texts[at] !== value) return false;
+      if (value !== values[at]) {
+        if (typeof value !== 'number' || typeof values[at] !== 'number') return this.#take(offset);
+        values[at] = value;
+        isSame = false;
+      }
       at++;
     }
-    return at === keys.length && this.#prefix !== '';
+    return at === keys.length && this.#prefix !== '' ? isSame : this.#take(offset);
   }
 
-  #setPrefix(offset: SourceOffset): void {
+  #take(offset: SourceOffset): boolean {
+    const before = this.#offset;
     this.#keys = Object.keys(offset);
-    this.#sortedKeys = this.#keys.toSorted();
-    this.#texts = this.#keys.map((key) => (typeof offset[key] === 'number' ? NUMBER : offset[key]));
+    this.#values = this.#keys.map((key) => offset[key]);
+    this.#numbers = this.#keys
+      .map((key, index) => ({ key, index }))
+      .filter(({ index }) => typeof this.#values[index] === 'number')
+      .sort((a, b) => (a.key < b.key ? -1 : 1))
+      .map(({ index }) => index);
     const others = Object.fromEntries(Object.entries(offset).map(([key, value]) => [key, typeof value === 'number' ? '#' : value]));
     const hashed = `${this.#scope}\0${canonicalJson(others)}`;
     // 79 bits: two of a million offsets collide once in 10^12 windows.
     this.#prefix =
       this.#tag + hash53(hashed, 1).toString(36).padStart(11, '0') + (hash53(hashed, 2) % 36 ** 5).toString(36).padStart(5, '0');
+    this.#prefixBytes = Buffer.from(this.#prefix);
+    this.bytesMax = this.#prefix.length + (this.#numbers.length + 1) * NUMBER_BYTES_MAX;
+    return before !== undefined && sameJson(before, offset);
   }
 }
 
-const NUMBER = Symbol('number');
+const DOT = '.'.charCodeAt(0);
+const TILDE = '~'.charCodeAt(0);
+/** With what stands before it. */
+const NUMBER_BYTES_MAX = 32;
+
+function writeNumber(buffer: Buffer, at: number, value: number): number {
+  if (!Number.isSafeInteger(value) || value < 0) return at + buffer.write(String(value), at, 'latin1');
+  let digits = 1;
+  for (let power = 10; power <= value; power *= 10) digits++;
+  let end = at + digits;
+  let rest = value;
+  while (rest > 0x7fffffff) {
+    const tenth = Math.floor(rest / 10);
+    buffer[--end] = 48 + (rest - tenth * 10);
+    rest = tenth;
+  }
+  for (let small = rest | 0; end > at; ) {
+    const tenth = (small / 10) | 0;
+    buffer[--end] = 48 + (small - tenth * 10);
+    small = tenth;
+  }
+  return at + digits;
+}
 
 /** cyrb53 (public domain): 53 bits, well mixed, fast on short texts. Not for secrets. */
 function hash53(text: string, seed: number): number {

@@ -1,4 +1,5 @@
-import type { MessageLog, QueueAddress } from '@rocketmq-connect/message-log';
+import type { MessageBatch, MessageLog, QueueAddress } from '@rocketmq-connect/message-log';
+import { decodeMessages, PropertyName, property } from '@rocketmq-connect/message-log/message';
 import type { Clock } from '@rocketmq-connect/sdk';
 import type { QueueMark as StoredMark } from '../host-protocol.ts';
 import { queueKey } from '../queues.ts';
@@ -78,17 +79,20 @@ export class ReplayWindow {
   }
 }
 
-/**
- * After a send of unknown outcome: the log offset of the batch whose first message has this id, or undefined where the log does not
- * hold it at or after `from`.
- */
+/** After a send of unknown outcome: the log offset of the batch, or undefined where the log does not hold it at or after `from`. */
 export async function findInTail(
   log: MessageLog,
   queue: QueueAddress,
   from: number,
-  id: string,
+  batch: MessageBatch,
   signal: AbortSignal,
 ): Promise<number | undefined> {
+  // A batch is stored whole or not at all: its first message tells.
+  let id: string | undefined;
+  decodeMessages(batch.bytes, (_body, properties, index) => {
+    if (index === 0) id = property(properties, PropertyName.id);
+  });
+  if (id === undefined) return undefined;
   let found: number | undefined;
   const visit = (seen: string, _queue: QueueAddress, offset: number): void => {
     if (seen === id) found ??= offset;

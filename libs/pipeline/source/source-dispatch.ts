@@ -3,6 +3,7 @@ import { type Clock, FatalError, type SourceRecord } from '@rocketmq-connect/sdk
 import type { PipelineSettings } from '../config/settings.ts';
 import { type ErrorPlace, isRetriable } from '../errors.ts';
 import type { TaskCounters } from '../host-protocol.ts';
+import { WrittenProperties } from '../property-writer.ts';
 import type { AckSegment, AckTracker, TrackedPoll } from './ack-tracker.ts';
 import type { SenderOptions } from './queue-sender.ts';
 import type { RecordEncoder } from './record-encoder.ts';
@@ -63,7 +64,7 @@ export class SourceDispatch {
         segment = tracker.partition(record.partition).segmentOf(poll);
       }
       const index = segment.cursor++;
-      const id = this.#ids?.next(segment.partition, record.offset);
+      this.#ids?.next(segment.partition, record.offset);
       try {
         encoder.stage = 'TRANSFORMATION';
         let outcome = chain.empty ? record : chain.apply(record);
@@ -73,14 +74,14 @@ export class SourceDispatch {
           stopSignal.throwIfAborted();
         }
         if (outcome === null) this.#drop(segment, index);
-        else if (isList(outcome)) await this.#addParts(outcome, segment, index, id);
+        else if (isList(outcome)) await this.#addParts(outcome, segment, index);
         else {
           if (!this.#isOpen(outcome.topic)) await this.#openRoute(outcome.topic);
-          this.#add(outcome, segment, index, id);
+          this.#add(outcome, segment, index);
         }
       } catch (error) {
         this.sendReady();
-        await this.#troubled(error, record, segment, index, id);
+        await this.#troubled(error, record, segment, index);
       }
     }
   }
@@ -107,40 +108,40 @@ export class SourceDispatch {
     for (const { senders } of this.#routes.values()) for (const sender of senders) sender.close();
   }
 
-  #add(record: SourceRecord, segment: AckSegment, index: number, id: string | undefined): void {
+  #add(record: SourceRecord, segment: AckSegment, index: number): void {
     const { encoder, window, onAdded } = this.#options;
-    if (id !== undefined && window.isOpen && window.meet(id, segment, index)) return this.#deduplicated(segment, index);
-    encoder.encode(record, id);
-    const route = this.#routeOf(record.topic);
-    const sender = route.choose(record.queue, encoder.key, segment.partition);
-    onAdded(sender.add(encoder.body, encoder.properties, id));
+    const ids = this.#ids;
+    if (ids !== null && window.isOpen && window.meet(ids.text, segment, index)) return this.#deduplicated(segment, index);
+    encoder.encode(record, ids);
+    const sender = this.#routeOf(record.topic).choose(record.queue, encoder.key, segment.partition);
+    onAdded(sender.add(encoder.body, encoder.properties));
     sender.runs.add(segment, index);
   }
 
   /** All parts are converted before the first is added, so that an error in one leaves nothing behind. */
-  async #addParts(parts: readonly SourceRecord[], segment: AckSegment, index: number, id: string | undefined): Promise<void> {
+  async #addParts(parts: readonly SourceRecord[], segment: AckSegment, index: number): Promise<void> {
     const { encoder, window, onAdded } = this.#options;
     if (parts.length === 0) return this.#drop(segment, index);
     for (const { topic } of parts) if (!this.#isOpen(topic)) await this.#openRoute(topic);
     const encoded = parts.map((part, i) => {
-      const ownId = id === undefined ? undefined : partId(id, i);
-      encoder.encode(part, ownId);
-      return { part, id: ownId, body: encoder.body, key: encoder.key, properties: encoder.properties };
+      const id = this.#ids === null ? null : partId(this.#ids.text, i);
+      encoder.encode(part, id === null ? null : new WrittenProperties(Buffer.from(id)));
+      return { part, id, body: encoder.body, key: encoder.key, properties: encoder.properties.copy() };
     });
     segment.split(index, parts.length);
-    for (const { part, id: ownId, body, key, properties } of encoded) {
-      if (ownId !== undefined && window.isOpen && window.meet(ownId, segment, index)) {
+    for (const { part, id, body, key, properties } of encoded) {
+      if (id !== null && window.isOpen && window.meet(id, segment, index)) {
         this.#deduplicated(segment, index);
         continue;
       }
       const sender = this.#routeOf(part.topic).choose(part.queue, key, segment.partition);
-      onAdded(sender.add(body, properties, ownId));
+      onAdded(sender.add(body, properties));
       sender.runs.addPart(segment, index);
     }
   }
 
   /** One record failed somewhere in its stages: tries again where that may help, else asks what becomes of it. */
-  async #troubled(first: unknown, record: SourceRecord, segment: AckSegment, index: number, id: string | undefined): Promise<void> {
+  async #troubled(first: unknown, record: SourceRecord, segment: AckSegment, index: number): Promise<void> {
     const { errors, encoder, tracker, counters, stopSignal } = this.#options;
     if (stopSignal.aborted) throw first;
     try {
@@ -148,9 +149,9 @@ export class SourceDispatch {
         encoder.stage = 'TRANSFORMATION';
         const outcome = await encoder.chain.apply(record);
         if (outcome === null) return this.#drop(segment, index);
-        if (isList(outcome)) return await this.#addParts(outcome, segment, index, id);
+        if (isList(outcome)) return await this.#addParts(outcome, segment, index);
         if (!this.#isOpen(outcome.topic)) await this.#openRoute(outcome.topic);
-        this.#add(outcome, segment, index, id);
+        this.#add(outcome, segment, index);
       });
       return;
     } catch (error) {

@@ -1,0 +1,111 @@
+import { isUtf8 } from 'node:buffer';
+import { NAME_END, PropertyName, type PropertyWriter, VALUE_END } from '@rocketmq-connect/message-log/message';
+
+/**
+ * What of a record is not its value travels as message properties: the key as KEYS, headers by their names, and our own below `rmqc.`.
+ * What text cannot hold, or what would mean something to RocketMQ, travels as base64 in properties of our own.
+ *
+ * Written as bytes, for one record after another: nothing is allocated where a record has no headers.
+ */
+export class RecordProperties implements PropertyWriter {
+  bytesMax = 0;
+  #id: PropertyWriter | null = null;
+  #key: Buffer | null = null;
+  #isKeyText = false;
+  #timestamp = '';
+  #isNull = false;
+  #headers = '';
+
+  /** `headers` is encoded text (`encodeHeaders`). */
+  set(id: PropertyWriter | null, key: Buffer | null, timestamp: number | undefined, isNull: boolean, headers: string): void {
+    this.#id = id;
+    this.#key = key;
+    this.#isNull = isNull;
+    this.#headers = headers;
+    let bytesMax = headers.length * 3;
+    if (id !== null) bytesMax += ID.length + id.bytesMax + 1;
+    if (key !== null) {
+      this.#isKeyText = isText(key);
+      bytesMax += BINARY_KEY.length + 5 + (this.#isKeyText ? key.length : Math.ceil(key.length / 3) * 4);
+    }
+    this.#timestamp = timestamp === undefined ? '' : String(timestamp);
+    if (timestamp !== undefined) bytesMax += TIMESTAMP.length + this.#timestamp.length + 1;
+    if (isNull) bytesMax += NULL.length;
+    this.bytesMax = bytesMax;
+  }
+
+  write(buffer: Buffer, at: number): number {
+    let end = at;
+    if (this.#id !== null) {
+      buffer.set(ID, end);
+      end = this.#id.write(buffer, end + ID.length);
+      buffer[end++] = VALUE_END_BYTE;
+    }
+    if (this.#key !== null) end = this.#writeKey(this.#key, buffer, end);
+    if (this.#timestamp !== '') {
+      buffer.set(TIMESTAMP, end);
+      end += TIMESTAMP.length;
+      end += buffer.write(this.#timestamp, end, 'latin1');
+      buffer[end++] = VALUE_END_BYTE;
+    }
+    if (this.#isNull) {
+      buffer.set(NULL, end);
+      end += NULL.length;
+    }
+    return this.#headers === '' ? end : end + buffer.write(this.#headers, end, 'utf8');
+  }
+
+  /** A copy of what is set now. */
+  copy(): WrittenProperties {
+    const buffer = Buffer.allocUnsafe(this.bytesMax);
+    return new WrittenProperties(buffer.subarray(0, this.write(buffer, 0)));
+  }
+
+  #writeKey(key: Buffer, buffer: Buffer, at: number): number {
+    const name = this.#isKeyText ? KEYS : BINARY_KEY;
+    buffer.set(name, at);
+    let end = at + name.length;
+    if (this.#isKeyText) {
+      buffer.set(key, end);
+      end += key.length;
+    } else {
+      end += buffer.write(key.toString('base64'), end, 'latin1');
+    }
+    buffer[end++] = VALUE_END_BYTE;
+    return end;
+  }
+}
+
+/** Properties as bytes. */
+export class WrittenProperties implements PropertyWriter {
+  readonly bytes: Buffer;
+  readonly bytesMax: number;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+    this.bytesMax = bytes.length;
+  }
+
+  write(buffer: Buffer, at: number): number {
+    buffer.set(this.bytes, at);
+    return at + this.bytes.length;
+  }
+}
+
+/** Whether a property can hold the bytes as they are. */
+export function isText(bytes: Buffer): boolean {
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i] as number;
+    if (byte === NAME_END_BYTE || byte === VALUE_END_BYTE) return false;
+    if (byte > 0x7f) return isUtf8(bytes) && !bytes.includes(NAME_END_BYTE, i) && !bytes.includes(VALUE_END_BYTE, i);
+  }
+  return true;
+}
+
+const NAME_END_BYTE = NAME_END.charCodeAt(0);
+const VALUE_END_BYTE = VALUE_END.charCodeAt(0);
+const ID = Buffer.from(PropertyName.id + NAME_END);
+const KEYS = Buffer.from(PropertyName.keys + NAME_END);
+const BINARY_KEY = Buffer.from(PropertyName.binaryKey + NAME_END);
+const TIMESTAMP = Buffer.from(PropertyName.timestamp + NAME_END);
+const NULL = Buffer.from(`${PropertyName.nullValue}${NAME_END}1${VALUE_END}`);
