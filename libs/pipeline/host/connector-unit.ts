@@ -7,6 +7,9 @@ import { sinkQueues } from './sink-queues.ts';
 import { type ResolvedConnector, resolveConnector } from './task-body.ts';
 import type { HostUnit } from './unit.ts';
 
+/** While there is nothing to read at all, its coming is what everybody waits for. */
+const NO_TOPIC_LOOK_MS = 200;
+
 /** A connector instance: watches for what needs a new task set. */
 export class ConnectorUnit implements HostUnit {
   readonly #host: Host;
@@ -69,7 +72,8 @@ export class ConnectorUnit implements HostUnit {
         // The tasks say what is wrong with the log; here it only means that nothing new can be seen.
         logger.debug('the topics cannot be looked at', { error: (error as ConnectError).message });
       }
-      await sleep(clock, settings.topicDiscoveryIntervalMs, signal).catch(() => undefined);
+      const everyMs = settings.topicDiscoveryIntervalMs;
+      await sleep(clock, known === '' ? Math.min(everyMs, NO_TOPIC_LOOK_MS) : everyMs, signal).catch(() => undefined);
     }
   }
 }
