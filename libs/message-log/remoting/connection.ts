@@ -47,6 +47,7 @@ export class RemotingConnection {
   #opaque = 0;
   /** Monotonic. */
   #heardAtMs: number;
+  #corked = false;
   #closed: Error | null = null;
 
   private constructor(address: string, socket: Socket, settings: ConnectionSettings) {
@@ -140,14 +141,17 @@ export class RemotingConnection {
   #write({ code, fields, body }: Request, opaque: number, oneway: boolean): void {
     const signed = this.#settings.credentials === undefined ? fields : signedFields(fields, body, this.#settings.credentials);
     const head = encodeFrameHead(code, opaque, oneway, signed, body?.length ?? 0);
-    if (body === undefined || body.length === 0) {
-      this.#socket.write(head);
-      return;
+    // Requests of one turn, and a head with its body, go out by one system call.
+    if (!this.#corked) {
+      this.#corked = true;
+      this.#socket.cork();
+      process.nextTick(() => {
+        this.#corked = false;
+        this.#socket.uncork();
+      });
     }
-    this.#socket.cork();
     this.#socket.write(head);
-    this.#socket.write(body);
-    this.#socket.uncork();
+    if (body !== undefined && body.length > 0) this.#socket.write(body);
   }
 
   #onFrame(frame: Frame): void {
