@@ -64,8 +64,8 @@ export async function apply(options: FileOptions): Promise<void> {
   for (const { name, result } of results) printLine(`${name} ${result}`);
 }
 
-export async function remove(name: string, options: RemoteOptions): Promise<void> {
-  await new GatewayClient(options.url).request('DELETE', connectorPath(name));
+export async function remove(name: string, options: RemoteOptions & { resetOffsets?: boolean }): Promise<void> {
+  await new GatewayClient(options.url).request('DELETE', connectorPath(name, options.resetOffsets ? '?resetOffsets=true' : ''));
   done(name, 'deleted', options);
 }
 

@@ -59,9 +59,9 @@ function addConnectors(program: Command): void {
   remote(connectors.command('apply').description('create or change connectors so that they are as in the file'))
     .requiredOption('-f, --file <file>', 'JSON or YAML with one or several connectors, - for standard input')
     .action(async (options) => (await commands()).apply(options));
-  remote(connectors.command('delete').description('delete one').argument('<name>')).action(async (name, options) =>
-    (await commands()).remove(name, options),
-  );
+  remote(connectors.command('delete').description('delete one; its positions stay for one of the same name').argument('<name>'))
+    .option('--reset-offsets', 'forget its positions')
+    .action(async (name, options) => (await commands()).remove(name, options));
   for (const verb of ['pause', 'resume', 'stop'] as const) {
     remote(connectors.command(verb).description(`${verb} one`).argument('<name>')).action(async (name, options) =>
       (await commands()).lifecycle(verb, name, options),

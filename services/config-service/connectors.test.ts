@@ -227,17 +227,17 @@ describe('connectors', () => {
         offsets: [{ partitionJson: '{"f":1}', offsetJson: '{"p":1}', queue: undefined, position: 0n, token: 0n, plugin: '' }],
       });
       await mesh.disown();
-      await mesh.run(mesh.connectors.delete({ name: 'c', keepOffsets: false }));
+      await mesh.run(mesh.connectors.delete({ name: 'c', resetOffsets: true }));
       await mesh.clock.advance(100);
       assert.equal(mesh.keysUnder('/').length, before);
-      assert.equal((await mesh.failure(mesh.connectors.delete({ name: 'c', keepOffsets: false }))).message, 'Connector c not found');
+      assert.equal((await mesh.failure(mesh.connectors.delete({ name: 'c', resetOffsets: true }))).message, 'Connector c not found');
       await mesh.create('c');
       assert.deepEqual(mesh.storedOffsets('c'), []);
     });
 
     it('waits for the tasks: their last commit is still taken, a new connector of that name waits, then is told', async () => {
       const { generation, tokens } = await mesh.running('c');
-      await mesh.run(mesh.connectors.delete({ name: 'c', keepOffsets: false }));
+      await mesh.run(mesh.connectors.delete({ name: 'c', resetOffsets: true }));
       const error = await mesh.failure(mesh.connectors.create({ name: 'c', config: fileConfig, initialState: TargetState.UNSPECIFIED }));
       assert.equal(error.code, 'STILL_DELETING');
       const [last] = await mesh.commit({ generation, token: tokens[0] ?? 0n, release: true });
@@ -253,7 +253,7 @@ describe('connectors', () => {
       const offset = { partitionJson: '{"f":1}', offsetJson: '{"p":1}', queue: undefined, position: 0n, token: 0n, plugin: '' };
       await mesh.commit({ generation, token: tokens[0] ?? 0n, offsets: [offset] });
       await mesh.disown();
-      await mesh.run(mesh.connectors.delete({ name: 'c', keepOffsets: true }));
+      await mesh.run(mesh.connectors.delete({ name: 'c', resetOffsets: false }));
       await mesh.clock.advance(100);
       const error = await mesh.failure(mesh.connectors.create({ name: 'c', config: sinkConfig, initialState: TargetState.UNSPECIFIED }));
       assert.equal(error.code, 'FOREIGN_OFFSETS');
@@ -268,11 +268,11 @@ describe('connectors', () => {
         txn?.then.some((operation) => operation.op === 'put' && operation.key === mesh.keys.deleted('c')) === true
           ? { outcome: 'unknownAppliedLater', laterMs: 5_000 }
           : undefined;
-      const deleting = mesh.connectors.delete({ name: 'c', keepOffsets: false }).catch(() => 'unknown');
+      const deleting = mesh.connectors.delete({ name: 'c', resetOffsets: true }).catch(() => 'unknown');
       await mesh.clock.advance(1);
       mesh.store.faults = undefined;
       await mesh.run(deleting);
-      await mesh.run(mesh.connectors.delete({ name: 'c', keepOffsets: false }).catch(() => undefined));
+      await mesh.run(mesh.connectors.delete({ name: 'c', resetOffsets: true }).catch(() => undefined));
       await mesh.clock.advance(100);
       await mesh.create('c');
       await mesh.clock.advance(10_000);

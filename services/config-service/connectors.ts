@@ -24,8 +24,8 @@ export function connectorHandlers(context: ConfigContext, sweeper: Sweeper): Pic
     get: async ({ name }) => ({ connector: await getConnector(context, name) }),
     update: (request, call) => update(context, sweeper, request, call),
     patch: async (request, call) => ({ connector: await patch(context, request, call) }),
-    delete: async ({ name, keepOffsets }) => {
-      await remove(context, name, keepOffsets);
+    delete: async ({ name, resetOffsets }) => {
+      await remove(context, name, !resetOffsets);
       sweeper.hurry(name);
       return {};
     },

@@ -23,7 +23,7 @@ describe('watching connectors', () => {
     assert.deepEqual(seen, ['a of 0', 'synced']);
     await mesh.running('b', 2);
     await mesh.run(mesh.connectors.patch({ name: 'a', set: { x: '1' }, remove: [], expectedConfigRevision: 0n }));
-    await mesh.run(mesh.connectors.delete({ name: 'a', keepOffsets: false }));
+    await mesh.run(mesh.connectors.delete({ name: 'a', resetOffsets: true }));
     await mesh.clock.settle();
     assert.deepEqual(seen.slice(2), ['b of 0', 'b of 2', 'a of 0', 'a gone']);
     abort.abort(new Error('enough'));

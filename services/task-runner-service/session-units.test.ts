@@ -69,7 +69,7 @@ describe('the units of a runner', () => {
 
   it('S005: deletes a connector: its units stop and are released', async () => {
     const world = await running();
-    await world.clock.resolve(world.connectors.delete({ name: 'c', keepOffsets: false }));
+    await world.clock.resolve(world.connectors.delete({ name: 'c', resetOffsets: true }));
     await world.clock.until(() => Object.keys(world.owners()).length === 0);
     assert.deepEqual(world.runner().hosts.tasks(), []);
   });

@@ -190,10 +190,10 @@ export function rpcContract(name: string, open: () => RpcUnderTest): void {
       const first = await serveConnectors(counting(0), 'server-1');
       const second = await serveConnectors(counting(1), 'server-2');
       const client = connectorsAt(first.address, second.address);
-      for (let i = 0; i < 6; i++) await client.delete({ name: 'a', keepOffsets: false });
+      for (let i = 0; i < 6; i++) await client.delete({ name: 'a', resetOffsets: true });
       assert.deepEqual(counts, [3, 3]);
       await first.stop(0);
-      for (let i = 0; i < 4; i++) await client.delete({ name: 'a', keepOffsets: false });
+      for (let i = 0; i < 4; i++) await client.delete({ name: 'a', resetOffsets: true });
       assert.deepEqual(counts, [3, 7]);
     });
 
@@ -217,7 +217,7 @@ export function rpcContract(name: string, open: () => RpcUnderTest): void {
       const client = connectorsAt(first.address, second.address);
       assert.equal((await client.get({ name: 'a' })).connector?.name, 'a');
       await client.get({ name: 'b' });
-      assert.equal((await failure(client.delete({ name: 'a', keepOffsets: false }))).message, 'the store is away');
+      assert.equal((await failure(client.delete({ name: 'a', resetOffsets: true }))).message, 'the store is away');
       assert.deepEqual(seen, ['delete']);
     });
 

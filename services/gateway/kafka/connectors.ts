@@ -105,11 +105,14 @@ export function connectorRoutes({ connectors }: Clients): readonly Route[] {
       tag,
       summary: 'Delete a connector',
       query: {
-        keepOffsets: { description: 'Keep its positions for a connector of the same name and class', schema: { type: 'boolean' } },
+        resetOffsets: {
+          description: 'Forget its positions instead of keeping them for a connector of the same name and class',
+          schema: { type: 'boolean' },
+        },
       },
       status: 204,
       handle: async (request) => {
-        await connectors.delete({ ...named(request), keepOffsets: flag(request, 'keepOffsets') }, call(request));
+        await connectors.delete({ ...named(request), resetOffsets: flag(request, 'resetOffsets') }, call(request));
         return { status: 204 };
       },
     },

@@ -127,8 +127,8 @@ export interface PatchResponse {
 
 export interface DeleteRequest {
   name: string;
-  /** Offsets are forgotten unless kept for a connector of the same name and class. */
-  keepOffsets: boolean;
+  /** Positions are kept for a connector of the same name and class, as in Kafka Connect, unless they are to be forgotten. */
+  resetOffsets: boolean;
 }
 
 export interface DeleteResponse {
@@ -2026,7 +2026,7 @@ export const PatchResponse: MessageFns<PatchResponse> = {
 };
 
 function createBaseDeleteRequest(): DeleteRequest {
-  return { name: "", keepOffsets: false };
+  return { name: "", resetOffsets: false };
 }
 
 export const DeleteRequest: MessageFns<DeleteRequest> = {
@@ -2034,8 +2034,8 @@ export const DeleteRequest: MessageFns<DeleteRequest> = {
     if (message.name !== "") {
       writer.uint32(10).string(message.name);
     }
-    if (message.keepOffsets !== false) {
-      writer.uint32(16).bool(message.keepOffsets);
+    if (message.resetOffsets !== false) {
+      writer.uint32(16).bool(message.resetOffsets);
     }
     return writer;
   },
@@ -2066,7 +2066,7 @@ export const DeleteRequest: MessageFns<DeleteRequest> = {
               break;
             }
 
-            message.keepOffsets = reader.bool();
+            message.resetOffsets = reader.bool();
             continue;
           }
         }
@@ -2084,10 +2084,10 @@ export const DeleteRequest: MessageFns<DeleteRequest> = {
   fromJSON(object: any): DeleteRequest {
     return {
       name: isSet(object.name) ? globalThis.String(object.name) : "",
-      keepOffsets: isSet(object.keepOffsets)
-        ? globalThis.Boolean(object.keepOffsets)
-        : isSet(object.keep_offsets)
-        ? globalThis.Boolean(object.keep_offsets)
+      resetOffsets: isSet(object.resetOffsets)
+        ? globalThis.Boolean(object.resetOffsets)
+        : isSet(object.reset_offsets)
+        ? globalThis.Boolean(object.reset_offsets)
         : false,
     };
   },
@@ -2097,8 +2097,8 @@ export const DeleteRequest: MessageFns<DeleteRequest> = {
     if (message.name !== "") {
       obj.name = message.name;
     }
-    if (message.keepOffsets !== false) {
-      obj.keepOffsets = message.keepOffsets;
+    if (message.resetOffsets !== false) {
+      obj.resetOffsets = message.resetOffsets;
     }
     return obj;
   },
@@ -2109,7 +2109,7 @@ export const DeleteRequest: MessageFns<DeleteRequest> = {
   fromPartial(object: DeepPartial<DeleteRequest>): DeleteRequest {
     const message = createBaseDeleteRequest();
     message.name = object.name ?? "";
-    message.keepOffsets = object.keepOffsets ?? false;
+    message.resetOffsets = object.resetOffsets ?? false;
     return message;
   },
 };
