@@ -1,0 +1,237 @@
+import { type ClusterKeys, generationOf } from '@rocketmq-connect/cluster';
+import type { QueueAddress } from '@rocketmq-connect/message-log';
+import { keyRange, type WatchEvent } from '@rocketmq-connect/metadata-store';
+import type { SimulatedStore } from '@rocketmq-connect/metadata-store/simulated';
+import type { HostEvent } from '@rocketmq-connect/pipeline/host-protocol';
+import {
+  StoredCommit,
+  StoredOffset,
+  StoredOwner,
+  StoredSinkState,
+  StoredSpec,
+  StoredStatus,
+  StoredTaskSet,
+} from '@rocketmq-connect/proto/storage';
+import type { Clock } from '@rocketmq-connect/sdk';
+import type { HostObserver, ObservedHost } from './hosts.ts';
+import type { LogIndex } from './log-index.ts';
+import type { OutsideSink } from './outside.ts';
+
+interface Owner {
+  readonly unit: string;
+  readonly connector: string;
+  /** '' for a connector instance. */
+  readonly generation: string;
+  readonly runner: string;
+  readonly token: bigint;
+}
+
+export interface InvariantsOptions {
+  readonly store: SimulatedStore;
+  readonly keys: ClusterKeys;
+  readonly clock: Clock;
+  readonly sink: OutsideSink;
+  readonly index: LogIndex;
+  readonly violated: (message: string) => void;
+}
+
+/** A process that was suspended notices what it missed within this time after it woke. */
+const NOTICE_MS = 50;
+
+/** Checks the invariants of docs/architecture.md at each revision of the store and at each thing that a unit's code does. */
+export class Invariants implements HostObserver {
+  readonly #options: InvariantsOptions;
+  readonly #owners = new Map<string, Owner>();
+  readonly #lastTokens = new Map<string, bigint>();
+  readonly #commits = new Map<string, StoredCommit>();
+  /** Positions and offsets: `{connector} {partition}` → number. */
+  readonly #positions = new Map<string, number>();
+  readonly #running = new Map<string, { readonly host: ObservedHost; readonly unit: string }>();
+
+  constructor(options: InvariantsOptions) {
+    this.#options = options;
+    options.store.observe((events, revision) => this.#onRevision(events, revision));
+  }
+
+  /** Units whose code runs now, by host. */
+  get running(): readonly { readonly host: ObservedHost; readonly unit: string }[] {
+    return [...this.#running.values()];
+  }
+
+  ownerOf(unit: string): Owner | undefined {
+    return [...this.#owners.values()].find((owner) => owner.unit === unit);
+  }
+
+  opened(host: ObservedHost, unit: string): void {
+    for (const other of this.#running.values()) {
+      if (other.unit !== unit || this.#isExcused(other.host)) continue;
+      this.#violated(1, `${unit} starts in ${host.id} while it runs in ${other.host.id}`);
+    }
+    this.#running.set(`${host.id} ${unit}`, { host, unit });
+  }
+
+  runs(host: ObservedHost, unit: string, what: string): void {
+    const late = host.deadline.passed(this.#options.clock.monotonic());
+    const hasEffect = what === 'put' || what === 'open';
+    if (late && (hasEffect || !this.#isExcused(host))) this.#violated(6, `${unit} in ${host.id}: ${what} after the session's deadline`);
+    if (late && !hasEffect) return;
+    const owner = this.ownerOf(unit);
+    if (owner?.runner !== host.runner) this.#violated(1, `${unit} in ${host.id}: ${what}, and the owner is ${owner?.runner ?? 'nobody'}`);
+  }
+
+  closed(host: ObservedHost, unit: string): void {
+    this.#running.delete(`${host.id} ${unit}`);
+  }
+
+  sends(host: ObservedHost, queue: QueueAddress): void {
+    if (!host.deadline.passed(this.#options.clock.monotonic())) return;
+    this.#violated(6, `${host.id} sends to queue ${queue.queue} after the session's deadline`);
+  }
+
+  says(host: ObservedHost, event: HostEvent): void {
+    if (event.type !== 'stats') return;
+    for (const [unit, c] of Object.entries(event.counters)) {
+      const settled = c.acknowledged + c.deduplicated + c.filtered + c.deadLettered + c.skipped + c.inFlight;
+      if (c.polled !== settled) this.#violated(9, `${unit} in ${host.id}: polled ${c.polled}, accounted for ${settled}`);
+    }
+  }
+
+  died(host: ObservedHost): void {
+    for (const [id, running] of this.#running) if (running.host === host) this.#running.delete(id);
+  }
+
+  #onRevision(events: readonly WatchEvent[], revision: bigint): void {
+    const before = new Map(this.#owners);
+    const rows = events.map((event) => ({ event, path: (event.type === 'put' ? event.kv.key : event.key).split('/').slice(3) }));
+    for (const { event, path } of rows) if (path[0] === 'owners') this.#onOwner(event, path);
+    for (const { event, path } of rows) {
+      const connector = path[1] ?? '';
+      if (event.type === 'delete') this.#onDelete(event.key, path, before);
+      else if (path[0] === 'commits') this.#onCommit(event.kv.key, event.kv.value, path, before);
+      else if (path[0] === 'offsets') this.#onOffset(connector, event.kv.value, before);
+      else if (path[0] === 'sinkstates') {
+        const { token } = StoredSinkState.fromJSON(JSON.parse(event.kv.value));
+        this.#checkToken(connector, token, before, event.kv.key);
+      } else if (path[0] === 'status') this.#onStatus(path.slice(1).join('/'), event.kv.value, before);
+      else if (path[0] === 'tasksets') this.#onTaskSet(connector, event.kv.value, revision);
+    }
+  }
+
+  /** Invariants 1 and 2. */
+  #onOwner(event: WatchEvent, path: readonly string[]): void {
+    const key = event.type === 'put' ? event.kv.key : event.key;
+    if (event.type === 'delete') {
+      const owner = this.#owners.get(key);
+      this.#owners.delete(key);
+      for (const { host, unit } of this.#running.values()) {
+        if (unit !== owner?.unit || host.runner !== owner.runner || this.#isExcused(host)) continue;
+        this.#violated(7, `${unit} runs in ${host.id}, and its owner key is gone`);
+      }
+      return;
+    }
+    const [, kind, connector = '', ...rest] = path;
+    const [generation = '', task] = rest;
+    const unit = kind === 'tasks' ? `tasks/${connector}/${task}` : `connectors/${connector}`;
+    const token = event.kv.createRevision;
+    const { runner } = StoredOwner.fromJSON(JSON.parse(event.kv.value));
+    if (token !== event.kv.modRevision) this.#violated(1, `${unit}: its owner key was overwritten by ${runner}`);
+    if (token <= (this.#lastTokens.get(unit) ?? 0n)) this.#violated(1, `${unit}: token ${token} does not grow`);
+    this.#lastTokens.set(unit, token);
+    this.#owners.set(key, { unit, connector, generation, runner, token });
+    if (kind !== 'tasks') return;
+    for (const other of this.#owners.values()) {
+      if (other.connector === connector && other.generation !== '' && other.generation !== generation)
+        this.#violated(2, `${unit} of generation ${generation} is owned beside ${other.unit} of ${other.generation}`);
+    }
+    const { keys, store } = this.#options;
+    const [pointer] = store.peek(keyRange(keys.taskSet(connector)));
+    if (pointer === undefined || generationOf(pointer.modRevision) !== generation)
+      this.#violated(2, `${unit} was claimed in generation ${generation}, which is not the published one`);
+  }
+
+  /** Invariant 3. */
+  #onCommit(key: string, value: string, path: readonly string[], before: ReadonlyMap<string, Owner>): void {
+    const commit = StoredCommit.fromJSON(JSON.parse(value));
+    const unit = `tasks/${path[1]}/${path[2]}`;
+    const owner = [...before.values()].find((one) => one.unit === unit);
+    if (owner?.token !== commit.token)
+      this.#violated(3, `a commit of ${unit} with token ${commit.token}; the owner's is ${owner?.token ?? 'none'}`);
+    const last = this.#commits.get(key);
+    if (last?.token === commit.token && commit.sequence <= last.sequence)
+      this.#violated(3, `commit ${commit.sequence} of ${unit} lands after ${last.sequence}`);
+    this.#commits.set(key, commit);
+  }
+
+  #checkToken(connector: string, token: bigint, before: ReadonlyMap<string, Owner>, what: string): void {
+    for (const owner of before.values()) if (owner.connector === connector && owner.token === token) return;
+    this.#violated(3, `${what} was written with token ${token}, which no owner of ${connector} has`);
+  }
+
+  /** Invariants 3, 4 and 5. */
+  #onOffset(connector: string, value: string, before: ReadonlyMap<string, Owner>): void {
+    const { queue, position, partitionJson, offsetJson, token } = StoredOffset.fromJSON(JSON.parse(value));
+    const of = queue === undefined ? partitionJson : `queue ${queue.queue}`;
+    const at = queue === undefined ? Number(JSON.parse(offsetJson).n) : Number(position);
+    this.#checkToken(connector, token, before, `the offset of ${of}`);
+    const id = `${connector} ${of}`;
+    const last = this.#positions.get(id) ?? 0;
+    if (at < last) this.#violated(4, `the offset of ${id} goes back from ${last} to ${at}`);
+    this.#positions.set(id, at);
+    if (queue === undefined) {
+      const { stream } = JSON.parse(partitionJson);
+      const durable = this.#options.index.durable(stream);
+      if (at > durable)
+        this.#violated(5, `offset ${at} of stream ${stream} is committed, and ${durable} of its records are durable in the log`);
+      return;
+    }
+    const { store, keys, sink } = this.#options;
+    const [spec] = store.peek(keyRange(keys.spec(connector)));
+    const [state] = store.peek(keyRange(keys.sinkState(connector, `queue-${queue.queue}`)));
+    const length = state === undefined ? 0 : Number(JSON.parse(StoredSinkState.fromJSON(JSON.parse(state.value)).stateJson));
+    if (length !== at) this.#violated(5, `position ${at} of ${id} is committed with a state that says ${length}`);
+    if (spec === undefined) return;
+    const { flushed } = sink.file(Number(StoredSpec.fromJSON(JSON.parse(spec.value)).startTimeMs), queue.queue);
+    if (flushed < at) this.#violated(5, `position ${at} of ${id} is committed, and the sink has flushed ${flushed}`);
+  }
+
+  /** Invariant 3. */
+  #onStatus(unit: string, value: string, before: ReadonlyMap<string, Owner>): void {
+    const { token } = StoredStatus.fromJSON(JSON.parse(value));
+    const owner = [...before.values()].find((one) => one.unit === unit);
+    if (owner?.token !== token) this.#violated(3, `a status of ${unit} with token ${token}; the owner's is ${owner?.token ?? 'none'}`);
+  }
+
+  /** Invariant 2: whole, or not at all. */
+  #onTaskSet(connector: string, value: string, revision: bigint): void {
+    const { store, keys } = this.#options;
+    const { publication, chunks } = StoredTaskSet.fromJSON(JSON.parse(value));
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      if (store.peek(keyRange(keys.taskConfig(connector, publication, chunk))).length === 0)
+        this.#violated(2, `the task set of ${connector} at ${revision} lacks chunk ${chunk}`);
+    }
+  }
+
+  #onDelete(key: string, path: readonly string[], before: ReadonlyMap<string, Owner>): void {
+    const connector = path[1] ?? '';
+    if (path[0] === 'commits') this.#commits.delete(key);
+    if (path[0] === 'taskconfigs') {
+      const [pointer] = this.#options.store.peek(keyRange(this.#options.keys.taskSet(connector)));
+      const published = pointer === undefined ? '' : StoredTaskSet.fromJSON(JSON.parse(pointer.value)).publication;
+      if (published === path[2]) this.#violated(2, `a chunk of the published task set of ${connector} is deleted`);
+    }
+    if (path[0] !== 'offsets') return;
+    const owner = [...before.values()].find((one) => one.connector === connector && one.generation !== '');
+    if (owner !== undefined) this.#violated(4, `offsets of ${connector} are deleted while ${owner.runner} owns ${owner.unit}`);
+    for (const id of [...this.#positions.keys()]) if (id.startsWith(`${connector} `)) this.#positions.delete(id);
+  }
+
+  /** It is suspended, or woke a moment ago: it cannot have noticed. Whatever it does then is refused or harmless. */
+  #isExcused({ process, deadline }: ObservedHost): boolean {
+    const nowMs = this.#options.clock.monotonic();
+    return process.suspended || (deadline.passed(nowMs) && nowMs - process.resumedMs < NOTICE_MS);
+  }
+
+  #violated(invariant: number, message: string): void {
+    this.#options.violated(`invariant ${invariant}: ${message}`);
+  }
+}
