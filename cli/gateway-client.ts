@@ -7,7 +7,7 @@ export interface ConnectorInfo {
   readonly type: string;
 }
 
-export interface UnitStatus {
+interface UnitStatus {
   readonly state: string;
   readonly worker_id: string;
   readonly trace?: string;

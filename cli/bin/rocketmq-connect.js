@@ -2,7 +2,8 @@
 // Plain JavaScript that any Node runs: it finds a Node that runs TypeScript as it is, and hands over to it.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire, enableCompileCache } from 'node:module';
+// Not by name: an older Node would refuse the whole file for a function that it lacks.
+import module from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -20,7 +21,7 @@ if (fits) {
   await main(process.argv.slice(2));
 } else {
   const node = bundledNode();
-  if (node === undefined || process.env.RMQC_HANDED_OVER) {
+  if (node === undefined || process.env.ROCKETMQ_CONNECT_HANDED_OVER) {
     process.stderr.write(
       `rocketmq-connect needs Node.js ${NEEDED.join('.')} or newer, this is ${process.versions.node}, and npm brought none for ${process.platform}-${process.arch}.\n` +
         'Install Node.js 24 and try again.\n',
@@ -29,7 +30,7 @@ if (fits) {
   }
   const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
     stdio: 'inherit',
-    env: { ...process.env, RMQC_HANDED_OVER: '1' },
+    env: { ...process.env, ROCKETMQ_CONNECT_HANDED_OVER: '1' },
   });
   // A terminal sends Ctrl-C to both; what is sent to this process alone is passed on.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
@@ -44,7 +45,7 @@ function cacheCompiledCode() {
   const modules = fileURLToPath(new URL('../../node_modules', import.meta.url));
   if (process.env.NODE_COMPILE_CACHE !== undefined || !existsSync(modules)) return;
   process.env.NODE_COMPILE_CACHE = join(modules, '.cache', 'rocketmq-connect');
-  enableCompileCache(process.env.NODE_COMPILE_CACHE);
+  module.enableCompileCache(process.env.NODE_COMPILE_CACHE);
 }
 
 /**
@@ -64,7 +65,7 @@ function saveMemory() {
 function bundledNode() {
   const os = process.platform === 'win32' ? 'win' : process.platform;
   try {
-    const manifest = createRequire(import.meta.url).resolve(`node-${os}-${process.arch}/package.json`);
+    const manifest = module.createRequire(import.meta.url).resolve(`node-${os}-${process.arch}/package.json`);
     return join(dirname(manifest), 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
   } catch {
     return undefined;
