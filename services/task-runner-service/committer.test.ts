@@ -142,7 +142,7 @@ describe('the committer', () => {
 
   it('stores nothing where nothing changed, and says that it is stored', async () => {
     const { config, committer, stored } = given();
-    committer.observe({ token: 3n, sequence: 9n, generation: '', released: true, marks: [{ queue: mark(0).queue, offset: 5n }] });
+    committer.observe({ token: TOKEN, sequence: 9n, generation: '', released: false, marks: [{ queue: mark(0).queue, offset: 5n }] }, []);
     assert.deepEqual(await committer.commit({ ...noContent, marks: [mark(5)] }), { type: 'stored' });
     assert.equal(config.seen.length, 0);
     await committer.commit({ ...noContent, marks: [mark(6)] });
@@ -150,10 +150,30 @@ describe('the committer', () => {
     assert.equal(stored(), 1);
   });
 
+  it('stores marks anew that an earlier owner had stored: its clean end made them void', async () => {
+    const { config, committer } = given();
+    committer.observe({ token: 3n, sequence: 9n, generation: '', released: true, marks: [{ queue: mark(0).queue, offset: 5n }] }, []);
+    await committer.commit({ ...noContent, marks: [mark(5)] });
+    assert.deepEqual(
+      config.seen.map(({ marks }) => marks[0]?.offset),
+      [5n],
+    );
+  });
+
+  it('keeps the marks of unclean ends until content is stored whole', async () => {
+    const { config, committer } = given();
+    committer.observe(undefined, [mark(3)]);
+    await committer.commit({ ...noContent, offsets: offsets(60), marks: [mark(9)] });
+    assert.deepEqual(
+      config.seen.map(({ marks }) => marks[0]?.offset),
+      [3n, 9n],
+    );
+  });
+
   it('goes on after the sequence that this token has already reached', async () => {
     const { config, committer } = given();
     config.sequence = 41n;
-    committer.observe({ token: TOKEN, sequence: 41n, generation: '', released: false, marks: [] });
+    committer.observe({ token: TOKEN, sequence: 41n, generation: '', released: false, marks: [] }, []);
     assert.deepEqual(await committer.commit({ ...noContent, offsets: offsets(1) }), { type: 'stored' });
     assert.equal(config.sequence, 42n);
   });

@@ -2,7 +2,7 @@ import type { CommitContent, QueueMark } from '@rocketmq-connect/pipeline/host-p
 import { type CommitRequest, type CommitResponse, CommitResult } from '@rocketmq-connect/proto/commit';
 import type { StoredCommit, StoredStatus } from '@rocketmq-connect/proto/storage';
 import { type Clock, type Random, sleep, type TaskLogger } from '@rocketmq-connect/sdk';
-import { fromStoredMarks, isUnchanged, type Piece, splitIntoPieces, toStoredMark } from './pieces.ts';
+import { fromStoredMarks, isUnchanged, lowestMarks, type Piece, splitIntoPieces, toStoredMark } from './pieces.ts';
 
 /**
  * `fenced`: the token is not the owner's any more. `refused`: this content can never be stored. `closed`: the session ended, nothing is
@@ -35,7 +35,10 @@ export class Committer {
   readonly #options: CommitterOptions;
   readonly #end = new AbortController();
   #sequence = 0n;
-  #marks: readonly QueueMark[] = [];
+  /** What the store has of this token; null: no commit yet. Marks of an earlier owner do not count: its clean end made them void. */
+  #storedMarks: readonly QueueMark[] | null = null;
+  /** What holds until the next content is stored whole. */
+  #holdingMarks: readonly QueueMark[] = [];
   #fenced = false;
   #tail: Promise<CommitOutcome> = Promise.resolve(stored);
 
@@ -43,24 +46,28 @@ export class Committer {
     this.#options = options;
   }
 
-  /** What the store knows of this task's last commit, read before each incarnation: its marks still hold. */
-  observe(last: StoredCommit | undefined): void {
-    if (last === undefined) return;
-    this.#marks = fromStoredMarks(last.marks);
-    if (last.token === this.#options.token && last.sequence > this.#sequence) this.#sequence = last.sequence;
+  /**
+   * Before each incarnation: this task's last commit as the store has it, and the marks of unclean ends that the incarnation starts from.
+   */
+  observe(last: StoredCommit | undefined, uncleanMarks: readonly QueueMark[]): void {
+    const lastMarks = fromStoredMarks(last?.marks ?? []);
+    this.#holdingMarks = lowestMarks([...uncleanMarks, ...lastMarks]);
+    if (last?.token !== this.#options.token) return;
+    this.#storedMarks = lastMarks;
+    if (last.sequence > this.#sequence) this.#sequence = last.sequence;
   }
 
   /** Stores frozen content; resolves when all its pieces are answered. */
   commit(content: CommitContent): Promise<CommitOutcome> {
     return this.#enqueue(async () => {
-      if (isUnchanged(content, this.#marks)) return stored;
-      return this.#sendAll(splitIntoPieces(content, this.#marks), null);
+      if (isUnchanged(content, this.#storedMarks ?? [])) return stored;
+      return this.#sendAll(splitIntoPieces(content, this.#holdingMarks), null);
     });
   }
 
   /** Stores the last content and gives the owner key back with it. `fenced` also means that the key is not ours any more. */
   release(content: CommitContent, status: StoredStatus): Promise<CommitOutcome> {
-    return this.#enqueue(() => this.#sendAll(splitIntoPieces(content, this.#marks), status));
+    return this.#enqueue(() => this.#sendAll(splitIntoPieces(content, this.#holdingMarks), status));
   }
 
   /** Resolves when nothing is outstanding. */
@@ -97,7 +104,8 @@ export class Committer {
         releaseStatus: release ? releaseStatus : undefined,
       });
       if (outcome.type !== 'stored') return outcome;
-      this.#marks = piece.marks;
+      this.#storedMarks = piece.marks;
+      this.#holdingMarks = piece.marks;
     }
     this.#options.onStored();
     return stored;

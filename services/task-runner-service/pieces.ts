@@ -17,7 +17,7 @@ const pieceBytesMax = 400 * 1024;
  * two pieces leaves offsets that the new marks do not allow for, so until then the old ones hold. A sink's states travel
  * with all its positions (a plan gives such a sink at most 50 queues).
  */
-export function splitIntoPieces(content: CommitContent, storedMarks: readonly QueueMark[]): Piece[] {
+export function splitIntoPieces(content: CommitContent, holdingMarks: readonly QueueMark[]): Piece[] {
   const offsets = [
     ...content.offsets.map(({ partition, offset }) => stored({ partitionJson: partition, offsetJson: offset })),
     ...content.positions.map(({ queue, position }) => stored({ queue, position: BigInt(position) })),
@@ -25,7 +25,7 @@ export function splitIntoPieces(content: CommitContent, storedMarks: readonly Qu
   const groups = Object.keys(content.sinkStates).length > 0 ? [offsets] : divide(offsets);
   return groups.map((group, i) => {
     const last = i === groups.length - 1;
-    return { offsets: group, sinkStates: last ? { ...content.sinkStates } : {}, marks: last ? content.marks : storedMarks };
+    return { offsets: group, sinkStates: last ? { ...content.sinkStates } : {}, marks: last ? content.marks : holdingMarks };
   });
 }
 
@@ -66,11 +66,26 @@ export function fromStoredMarks(marks: readonly StoredQueueMark[]): QueueMark[] 
   return marks.flatMap(({ queue, offset }) => (queue === undefined ? [] : [{ queue, offset: Number(offset) }]));
 }
 
+/** One mark per queue: the lowest holds for all. */
+export function lowestMarks(marks: readonly QueueMark[]): QueueMark[] {
+  const lowest = new Map<string, QueueMark>();
+  for (const mark of marks) {
+    const key = keyOf(mark);
+    const known = lowest.get(key);
+    if (known === undefined || mark.offset < known.offset) lowest.set(key, mark);
+  }
+  return [...lowest.values()];
+}
+
+function keyOf({ queue }: QueueMark): string {
+  return `${queue.topic}/${queue.broker}/${queue.queue}`;
+}
+
 function sameMarks(one: readonly QueueMark[], other: readonly QueueMark[]): boolean {
   if (one.length !== other.length) return false;
   const text = (marks: readonly QueueMark[]): string =>
     marks
-      .map(({ queue, offset }) => `${queue.topic}/${queue.broker}/${queue.queue}/${offset}`)
+      .map((mark) => `${keyOf(mark)}/${mark.offset}`)
       .sort()
       .join();
   return text(one) === text(other);

@@ -156,16 +156,40 @@ describe('the units of a runner', () => {
       assert.deepEqual(world.owners(), owners);
     });
 
-    it('a FAILED task of an old generation does not block the next one', async () => {
+    it('a FAILED task of an old generation does not block the next one, which is told where to look for what it had sent', async () => {
       const world = await running({ tasks: 2 });
+      produce(world, 5, 1);
+      await world.clock.advance(6000);
+      produce(world, 3, 1);
       const failing = taskOf(world, 1);
       failing.host.fail(failing, broken);
       await world.shows('c', 'RUNNING: RUNNING FAILED');
       const config = { name: 'c', 'connector.class': 'Scripted', colour: 'red' };
       await world.clock.resolve(world.connectors.update({ name: 'c', config, expectedConfigRevision: 0n }));
       await world.shows('c', 'RUNNING: RUNNING RUNNING');
-      assert.notDeepEqual(taskOf(world, 1).start.uncleanMarks, undefined);
+      const { start, position } = taskOf(world, 1);
+      assert.deepEqual([position, start.uncleanMarks.map(({ offset }) => offset)], [5, [5]]);
     });
+  });
+
+  it('fewer tasks: who takes over from a task that ended uncleanly looks where that one had sent', async () => {
+    const world = await running({ tasks: 2 });
+    produce(world, 5, 1);
+    await world.clock.advance(6000);
+    const failing = taskOf(world, 1);
+    failing.host.fail(failing, broken);
+    await world.shows('c', 'RUNNING: RUNNING FAILED');
+    world.runner().hosts.scripts.set('c', { tasks: 1 });
+    const config = { name: 'c', 'connector.class': 'Scripted', colour: 'red' };
+    await world.clock.resolve(world.connectors.update({ name: 'c', config, expectedConfigRevision: 0n }));
+    await world.shows('c', 'RUNNING: RUNNING');
+    const marksAtStart = () => taskOf(world).start.uncleanMarks.map(({ queue, offset }) => `${queue.queue}:${offset}`);
+    assert.deepEqual(marksAtStart(), ['1:5']);
+    // Once it has committed its own marks say it all.
+    await world.clock.advance(6000);
+    await world.clock.resolve(world.connectors.restartTask({ name: 'c', task: 0 }));
+    await world.clock.until(() => world.runner().hosts.started.length === 4);
+    assert.deepEqual(marksAtStart(), ['0:0']);
   });
 
   describe('when a host dies or hangs', () => {
@@ -250,6 +274,22 @@ describe('the units of a runner', () => {
       assert.deepEqual(world.positions('c'), { 0: 6 });
     });
 
+    it('a task whose host died starts again only when its outstanding commit is answered, from what that stored (invariant 4)', async () => {
+      const world = await running();
+      produce(world, 5);
+      world.store.faults = ({ client, txn }) =>
+        client === 'config' && txn?.then.some((op) => op.op === 'put' && op.key.includes('/commits/'))
+          ? { outcome: 'unavailable' }
+          : undefined;
+      await world.clock.advance(6000);
+      taskOf(world).host.crash();
+      await world.clock.advance(6000);
+      assert.equal(world.runner().hosts.started.length, 1);
+      world.store.faults = undefined;
+      await world.shows('c', 'RUNNING: RUNNING');
+      assert.deepEqual([world.positions('c'), taskOf(world).position], [{ 0: 5 }, 5]);
+    });
+
     it('config-service past the release timeout: the owner key is given back uncommitted, so that the unit is never blocked', async () => {
       const world = await running();
       produce(world, 5);
@@ -279,16 +319,22 @@ describe('the units of a runner', () => {
       assert.deepEqual(world.positions('c'), { 0: 5 });
     });
 
-    it('S089: a status is written only by the present owner, over its own last one', async () => {
-      const world = await running();
+    it('S089: a status is written only over the last one of its own: a delayed RUNNING does not cover a later FAILED', async () => {
+      const world = await UnitsWorld.open('r1');
       const key = world.keys.status({ connector: 'c', task: 0 });
-      const status = () => StoredStatus.fromJSON(JSON.parse(world.store.peek({ start: key, end: `${key}\0` })[0]?.value ?? '{}'));
-      const { token } = status();
-      world.runner().store.failNext({ outcome: 'unknownAppliedLater', laterMs: 3000 }, 'txn');
+      const state = () => StoredStatus.fromJSON(JSON.parse(world.store.peek({ start: key, end: `${key}\0` })[0]?.value ?? '{}')).state;
+      let delayed = 0;
+      world.store.faults = ({ client, txn }) =>
+        client === 'r1' && txn?.then.some((op) => op.op === 'put' && op.key === key && op.value.includes('RUNNING')) && delayed++ === 0
+          ? { outcome: 'unknownAppliedLater', laterMs: 3000 }
+          : undefined;
+      await world.create('c');
+      await world.clock.until(() => delayed === 1);
       const failing = taskOf(world);
       failing.host.fail(failing, broken);
+      await world.clock.until(() => state() === 'UNIT_STATE_FAILED');
       await world.clock.advance(10_000);
-      assert.deepEqual([status().state, status().token], ['UNIT_STATE_FAILED', token]);
+      assert.deepEqual([delayed, state()], [1, 'UNIT_STATE_FAILED']);
     });
   });
 
@@ -308,6 +354,22 @@ describe('the units of a runner', () => {
         assert.equal(Object.keys(world.owners()).length, 2);
         assert.equal(await world.shown('c'), 'RUNNING: RUNNING');
       }
+    });
+
+    it('a claim of unknown outcome that nobody wants any more cannot land later', async () => {
+      const world = await UnitsWorld.open('r1');
+      let claims = 0;
+      world.store.faults = ({ client, txn }) =>
+        client === 'r1' && txn?.then.some((op) => op.op === 'put' && op.key.includes('/owners/tasks/')) && claims++ === 0
+          ? { outcome: 'unknownAppliedLater', laterMs: 2500 }
+          : undefined;
+      await world.create('c');
+      await world.clock.until(() => claims === 1);
+      world.placeOn = (unit) => (unit.startsWith('tasks/') ? 'nobody' : 'r1');
+      world.place();
+      world.runner().follow();
+      await world.clock.advance(10_000);
+      assert.deepEqual([claims, Object.keys(world.owners())], [1, ['connectors/c']]);
     });
 
     it('a task waits for the key that blocks it, and claims when that is gone', async () => {
