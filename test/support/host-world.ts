@@ -55,6 +55,8 @@ export class HostWorld {
   counters: TaskCounters | null = null;
   lastContent: CommitContent | null | undefined;
   replans = 0;
+  /** Sees every event first; those it answers false to are not for the world's own unit. */
+  onEvent: (event: HostEvent) => boolean = () => true;
   readonly lines: HostLogLine[] = [];
   readonly #answers = new Map<number, Answer>();
 
@@ -189,6 +191,8 @@ export class HostWorld {
   }
 
   #onEvent(event: HostEvent): void {
+    if (!this.onEvent(event)) return;
+    if ('unit' in event && event.unit !== UNIT) return;
     switch (event.type) {
       case 'started':
         this.state = 'running';

@@ -8,6 +8,7 @@ import { sessionOver } from '../session.ts';
 import type { TransformChain } from '../stages/chain.ts';
 import type { RecordDecoder } from './record-decoder.ts';
 import { SinkPositions } from './sink-positions.ts';
+import { SinkStages } from './sink-stages.ts';
 
 export interface SinkLoopOptions {
   readonly group: string;
@@ -46,10 +47,8 @@ export class SinkLoop {
   #wake: (() => void) | null = null;
   /** What was read last; dead letters are taken from it. */
   #read: readonly FetchedMessages[] = [];
-  #records: SinkRecord[] = [];
-  /** Messages that `#records` came from. */
-  #messages = 0;
-  /** Of those, handed to the error place by the sink. */
+  readonly #stages: SinkStages;
+  /** Of the messages being put, handed to the error place by the sink. */
   #reported = 0;
   #isPutting = false;
   /** A put ended half done: flushing now would commit the half without its positions. */
@@ -63,6 +62,7 @@ export class SinkLoop {
     this.#options = options;
     this.#paused = options.paused;
     this.#states = { ...options.sinkStates };
+    this.#stages = new SinkStages(options);
     this.#positions = new SinkPositions(options.queues, options.positions);
     options.stopSignal.addEventListener('abort', () => this.#awake(), { once: true });
   }
@@ -173,27 +173,19 @@ export class SinkLoop {
   }
 
   async #take(fetched: readonly FetchedMessages[]): Promise<void> {
-    const { decoder, chain, settings, counters, stopSignal } = this.#options;
+    const { settings, counters, stopSignal } = this.#options;
+    const stages = this.#stages;
     for (const { count } of fetched) {
       counters.polled += count;
       counters.inFlight += count;
     }
     for (const messages of fetched) {
       const { queue, offset } = messages;
-      const { records, failures } = decoder.decode(messages);
-      for (const failure of failures) records[failure.index] = await this.#decodeAgain(failure);
+      const records = await stages.decode(messages);
       for (let i = 0; i < records.length; i++) {
-        const record = records[i];
-        if (record === undefined || record === null) {
-          // Settled above.
-        } else if (chain.empty) {
-          this.#records.push(record);
-          this.#messages++;
-        } else {
-          const transformed = this.#transform(record, messages);
-          if (transformed instanceof Promise) await transformed;
-        }
-        if (this.#records.length >= settings.putMaxRecords) {
+        const transformed = stages.take(records[i] ?? null, messages);
+        if (transformed !== undefined) await transformed;
+        if (stages.records.length >= settings.putMaxRecords) {
           this.#positions.reach(queue, offset + i + 1);
           await this.#put();
           if (stopSignal.aborted) return;
@@ -204,67 +196,10 @@ export class SinkLoop {
     await this.#put();
   }
 
-  async #decodeAgain({
-    error,
-    failed,
-    again,
-  }: {
-    error: unknown;
-    failed: Parameters<ErrorPlace['settle']>[1];
-    again: () => SinkRecord;
-  }): Promise<SinkRecord | null> {
-    try {
-      return await this.#options.errors.retry(error, again);
-    } catch (last) {
-      await this.#settle(last, failed);
-      return null;
-    }
-  }
-
-  #transform(record: SinkRecord, at: FetchedMessages): void | Promise<void> {
-    try {
-      const outcome = this.#options.chain.apply(record);
-      if (!(outcome instanceof Promise)) return this.#add(outcome);
-      return outcome.then(
-        (later) => this.#add(later),
-        (error) => this.#transformAgain(error, record, at),
-      );
-    } catch (error) {
-      return this.#transformAgain(error, record, at);
-    }
-  }
-
-  async #transformAgain(first: unknown, record: SinkRecord, at: FetchedMessages): Promise<void> {
-    const { errors, chain, decoder } = this.#options;
-    try {
-      this.#add(await errors.retry(first, async () => chain.apply(record)));
-    } catch (error) {
-      await this.#settle(error, decoder.failed(record, 'TRANSFORMATION', at));
-    }
-  }
-
-  #add(outcome: SinkRecord | null | readonly SinkRecord[]): void {
-    const { counters } = this.#options;
-    if (outcome === null || (isList(outcome) && outcome.length === 0)) {
-      counters.filtered++;
-      counters.inFlight--;
-      return;
-    }
-    if (isList(outcome)) this.#records.push(...outcome);
-    else this.#records.push(outcome);
-    this.#messages++;
-  }
-
-  async #settle(error: unknown, failed: Parameters<ErrorPlace['settle']>[1]): Promise<void> {
-    const { errors, counters } = this.#options;
-    counters[await errors.settle(error, failed)]++;
-    counters.inFlight--;
-  }
-
   /** Puts what was collected, as often as the sink asks for it; then its positions count. */
   async #put(): Promise<void> {
     const { errors, clock, counters, stopSignal } = this.#options;
-    const records = this.#records;
+    const { records, messages } = this.#stages.collected();
     const sinceMs = clock.monotonic();
     for (let repetition = 1; records.length > 0; repetition++) {
       try {
@@ -276,10 +211,8 @@ export class SinkLoop {
       }
     }
     if (records.length === 0) this.#positions.put();
-    this.#records = [];
-    counters.acknowledged += this.#messages - this.#reported;
-    counters.inFlight -= this.#messages;
-    this.#messages = 0;
+    counters.acknowledged += messages - this.#reported;
+    counters.inFlight -= messages;
     this.#reported = 0;
   }
 
@@ -343,8 +276,4 @@ function stateTexts(states: Readonly<Record<string, unknown>>): Record<string, s
       });
     }),
   );
-}
-
-function isList(outcome: SinkRecord | readonly SinkRecord[]): outcome is readonly SinkRecord[] {
-  return Array.isArray(outcome);
 }

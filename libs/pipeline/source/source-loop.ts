@@ -1,11 +1,12 @@
 import type { MessageLog } from '@rocketmq-connect/message-log';
-import { type Clock, FatalError, type SourceBatch, type SourceTask, sleep, type TaskLogger } from '@rocketmq-connect/sdk';
+import type { Clock, SourceBatch, SourceTask, TaskLogger } from '@rocketmq-connect/sdk';
 import type { PipelineSettings } from '../config/settings.ts';
 import { type ErrorPlace, isRetriable } from '../errors.ts';
 import type { CommitContent, QueueMark as StoredMark, TaskCounters } from '../host-protocol.ts';
 import { queueKey } from '../queues.ts';
 import { sessionOver } from '../session.ts';
 import { type AckSegment, AckTracker, type Checkpoint, type FrozenOffset } from './ack-tracker.ts';
+import { Poller } from './poller.ts';
 import type { OutgoingBatch } from './queue-sender.ts';
 import type { RecordEncoder } from './record-encoder.ts';
 import { ReplayWindow } from './replay.ts';
@@ -32,11 +33,6 @@ export interface SourceLoopOptions {
   readonly onCommitWanted: () => void;
   readonly onFailed: (error: unknown) => void;
 }
-
-/** A poll that returned at once with nothing is not repeated sooner than this. */
-const EMPTY_POLL_PAUSE_MS = 10;
-/** Longest time without a turn of the event loop: control messages and sends wait for it. */
-const TURN_MS = 5;
 
 /** The data path of a source task: poll, stages, send, acknowledge, commit. Reads top-down: `run`, `freeze`, `committed`, `drain`. */
 export class SourceLoop {
@@ -85,21 +81,18 @@ export class SourceLoop {
 
   /** Polls until the task is to stop. Failures go to `onFailed`. */
   async run(): Promise<void> {
-    const { stopSignal, settings } = this.#options;
+    const { task, errors, clock, stopSignal, settings } = this.#options;
     try {
       if (this.#options.exactlyOnce) await this.#scan();
-      let turnMs = this.#options.clock.monotonic();
+      const poller = new Poller(task, errors, clock, stopSignal);
       while (!stopSignal.aborted && !this.#failed) {
         if (this.#paused || this.#bytesInFlight >= settings.bytesInFlightMax) {
           await this.#sleepUntilWoken();
           continue;
         }
-        await this.#pollOnce();
-        const nowMs = this.#options.clock.monotonic();
-        if (nowMs - turnMs >= TURN_MS) {
-          await new Promise(setImmediate);
-          turnMs = this.#options.clock.monotonic();
-        }
+        const batch = await poller.poll();
+        // What comes after the stop is not sent, and so polled again by whoever goes on.
+        if (!stopSignal.aborted) await this.#take(batch);
       }
     } catch (error) {
       // What a stop interrupts rejects: that is no failure.
@@ -170,39 +163,9 @@ export class SourceLoop {
     this.#awake();
   }
 
-  async #pollOnce(): Promise<void> {
-    const { task, stopSignal, clock } = this.#options;
-    const sinceMs = clock.monotonic();
-    let batch: SourceBatch | null;
-    try {
-      const polled = task.poll(stopSignal);
-      batch = polled instanceof Promise ? await polled : polled;
-      this.#pollFailures = 0;
-    } catch (error) {
-      if (stopSignal.aborted || !isRetriable(error)) throw error;
-      await this.#options.errors.backoffUntilTimeout(++this.#pollFailures, this.#failingSince(sinceMs), error, stopSignal);
-      return;
-    }
-    // What comes after the stop is not sent, and so polled again by whoever goes on.
-    if (stopSignal.aborted) return;
-    const records = batch?.records ?? [];
-    if (batch !== null && records.length + (batch.checkpoint === undefined ? 0 : 1) > 0) await this.#take(batch);
-    if (records.length === 0 && clock.monotonic() - sinceMs < EMPTY_POLL_PAUSE_MS) await sleep(clock, EMPTY_POLL_PAUSE_MS, stopSignal);
-  }
-
-  #pollFailures = 0;
-  #pollFailingSinceMs = 0;
-
-  #failingSince(nowMs: number): number {
-    if (this.#pollFailures === 0) this.#pollFailingSinceMs = nowMs;
-    return this.#pollFailingSinceMs;
-  }
-
   async #take(batch: SourceBatch): Promise<void> {
-    if (!Array.isArray(batch.records)) {
-      throw new FatalError('the source returned no array of records', { code: 'SOURCE_BATCH_INVALID', field: 'records' });
-    }
     const { counters, task } = this.#options;
+    if (batch.records.length === 0 && batch.checkpoint === undefined) return;
     counters.polled += batch.records.length;
     counters.inFlight += batch.records.length;
     const poll = this.#tracker.track(batch.records, batch.checkpoint);
