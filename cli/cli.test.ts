@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 
 const BIN = new URL('./bin/rocketmq-connect.js', import.meta.url).pathname;
 
@@ -128,12 +128,36 @@ describe('rocketmq-connect', function () {
     assert.equal(origins['rest.port'], 'flag --rest-port');
   });
 
+  it('prints its version', async () => {
+    assert.match((await run('--version')).out, /^\d+\.\d+\.\d+\n$/);
+  });
+
+  it('hands over from an older Node to the one that npm brought', async function () {
+    const old = await olderNode();
+    if (old === undefined) return this.skip();
+    const handed = await new Promise<Run>((resolve) => {
+      execFile(old, [BIN, 'config', '--json'], { cwd: folder }, (error, out, err) => resolve({ code: Number(error?.code ?? 0), out, err }));
+    });
+    assert.deepEqual({ code: handed.code, err: handed.err }, { code: 0, err: '' });
+    assert.equal(JSON.parse(handed.out).origins['rest.port'], 'default');
+  });
+
   it('completes commands in bash', async () => {
     const { out } = await run('completion', 'bash');
     assert.match(out, /'connectors'\) words='list get create apply/);
     assert.equal((await run('completion', 'tcsh')).code, 1);
   });
 });
+
+/** A Node of this machine that is too old to run TypeScript as it is. */
+async function olderNode(): Promise<string | undefined> {
+  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+    const node = join(folder, 'node');
+    const version = await new Promise<string>((resolve) => execFile(node, ['--version'], (_, out) => resolve(out)));
+    if (/^v(16|18|20)\./.test(version)) return node;
+  }
+  return undefined;
+}
 
 async function bodyOf(request: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];

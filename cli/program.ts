@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { settingInfos } from '@rocketmq-connect/configuration';
 import { Command, Option } from 'commander';
 
@@ -5,6 +6,7 @@ import { Command, Option } from 'commander';
 export function createProgram(): Command {
   const program = new Command('rocketmq-connect')
     .description('Moves records between outside systems and Apache RocketMQ.')
+    .version(ownVersion(), '-v, --version', 'print the version')
     .exitOverride()
     .showHelpAfterError()
     .enablePositionalOptions();
@@ -37,6 +39,11 @@ export function createProgram(): Command {
     .argument('<shell>', 'bash, zsh or fish')
     .action(async (shell) => (await import('./completion.ts')).printCompletion(program, shell));
   return program;
+}
+
+function ownVersion(): string {
+  const manifest: { version: string } = JSON.parse(readFileSync(new URL('./package.json', import.meta.url), 'utf8'));
+  return manifest.version;
 }
 
 const SERVICES = {

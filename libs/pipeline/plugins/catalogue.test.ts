@@ -113,6 +113,22 @@ describe('loadCatalogue', () => {
     assert.deepEqual(await loaded('@me/esm', 'cjs'), { names: ['myCjs', 'myEsm'], broken: [] });
   });
 
+  it('gives the SDK to a plugin that lies where none is installed, and its own to one that has it', async () => {
+    const uses = (name: string, from: string) =>
+      `import { defineTransform, Type } from '${from}';\nexport default defineTransform({ name: '${name}', version: '1', config: Type.Object({}), create: () => ({ apply: (record) => record }) });`;
+    await write('alone.ts', uses('myAlone', '@rocketmq-connect/sdk'));
+    await write('own/node_modules/@rocketmq-connect/sdk/package.json', '{"type":"module","exports":"./index.js"}');
+    await write(
+      'own/node_modules/@rocketmq-connect/sdk/index.js',
+      `export const Type = { Object: () => ({ type: 'object', properties: {} }) };\nexport const defineTransform = (it) => ({ kind: 'transform', ...it, name: it.name + 'Own' });`,
+    );
+    await write('own/plugin.mjs', uses('my', '@rocketmq-connect/sdk'));
+    await write('part.mjs', uses('myPart', '@rocketmq-connect/sdk/stages'));
+    const { names, broken } = await loaded('alone.ts', 'own/plugin.mjs', 'part.mjs');
+    assert.deepEqual(names, ['myAlone', 'myOwn']);
+    assert.match(broken[0]?.error ?? '', /does not provide an export named 'Type'/);
+  });
+
   it('S110: reports a bad plugin with its reason, and loads the others', async () => {
     await write('throws.mjs', 'throw new Error("no database");');
     await write('syntax.mjs', 'export const = 1;');
@@ -120,7 +136,7 @@ describe('loadCatalogue', () => {
     await write('shape.mjs', plugin('myBad').replace("version: '1.0.0', ", ''));
     await write('kind.mjs', plugin('myBad').replace("kind: 'transform'", "kind: 'filter'"));
     await write('types.mjs', plugin('myBad').replace('properties: {}', "properties: { when: { type: 'object' } }"));
-    await write('needs-sdk.mjs', `import '@rocketmq-connect/sdk';\n${plugin('myBad')}`);
+    await write('needs-more.mjs', `import 'no-such-driver';\n${plugin('myBad')}`);
     await write('node_modules/ts-only/package.json', '{"name":"ts-only","type":"module","exports":"./index.ts"}');
     await write('node_modules/ts-only/index.ts', plugin('myBad'));
     await write('hollow/readme.md', '');
@@ -132,7 +148,7 @@ describe('loadCatalogue', () => {
       'shape.mjs',
       'kind.mjs',
       'types.mjs',
-      'needs-sdk.mjs',
+      'needs-more.mjs',
       'ts-only',
       './gone.js',
       'no-such-package',
@@ -149,7 +165,7 @@ describe('loadCatalogue', () => {
       /export plugin: "version" must be a text/,
       /export plugin: "kind" must be one of/,
       /export plugin: "config" has the key "when", of a type that a configuration cannot have/,
-      /install @rocketmq-connect\/sdk beside the plugin/,
+      /Cannot find package 'no-such-driver' imported from .*needs-more.mjs/,
       /TypeScript below node_modules, where Node strips no types; packages must ship JavaScript/,
       /gone.js does not exist/,
       /the package no-such-package is not installed .* run npm install/,

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'n
 import { dirname, extname, isAbsolute, join, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { AnyPlugin, BrokenPlugin } from './catalogue.ts';
+import { offerOwnSdk } from './own-sdk.ts';
 import { checkDefinition, looksLikeDefinition } from './shape.ts';
 
 export interface LoadedPlugins {
@@ -13,6 +14,7 @@ export interface LoadedPlugins {
 export async function loadPlugins(entries: readonly string[], baseDirectory: string): Promise<LoadedPlugins> {
   const found: { plugin: AnyPlugin; location: string }[] = [];
   const broken: BrokenPlugin[] = [];
+  if (entries.length > 0) offerOwnSdk();
   for (const entry of entries) {
     let files: readonly string[];
     try {
@@ -124,9 +126,5 @@ async function importDefinitions(file: string): Promise<{ plugins: AnyPlugin[]; 
 
 function textOf(error: unknown): string {
   if (!(error instanceof Error)) return `it threw ${String(error)}`;
-  const text = `${error.name === 'Error' ? '' : `${error.name}: `}${error.message}`;
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === 'ERR_MODULE_NOT_FOUND' && text.includes('@rocketmq-connect/sdk'))
-    return `${text}; install @rocketmq-connect/sdk beside the plugin`;
-  return text;
+  return `${error.name === 'Error' ? '' : `${error.name}: `}${error.message}`;
 }
