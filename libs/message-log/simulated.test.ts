@@ -48,6 +48,28 @@ describe('SimulatedLog', () => {
     assert.deepEqual(await log.connect('runner-2').send(queue, batchOf('a')), { offset: 0 });
   });
 
+  it('returns what some queues gave when another cannot be read', async () => {
+    await client.createTopic('lines', { queues: 2 });
+    const both = [queue, { ...queue, queue: 1 }];
+    for (const one of both) await client.send(one, batchOf('a'));
+    const reader = await client.assign(
+      'g',
+      both.map((one) => ({ queue: one, position: 0 })),
+    );
+    const read = () => reader.read(1_000_000, 0, new AbortController().signal);
+    log.faults = ({ queue: of }) => (of?.queue === 1 ? { fails: 'unavailable' } : undefined);
+    assert.deepEqual(
+      (await read()).map((fetched) => fetched.queue.queue),
+      [0],
+    );
+    await assert.rejects(read(), { code: 'LOG_UNAVAILABLE' });
+    log.faults = () => undefined;
+    assert.deepEqual(
+      (await read()).map((fetched) => fetched.queue.queue),
+      [1],
+    );
+  });
+
   it('delays by the clock', async () => {
     log.faults = () => ({ delayMs: 70 });
     const sending = client.send(queue, batchOf('a'));
