@@ -393,6 +393,18 @@ describe('sink loop', () => {
     await got(5);
   });
 
+  it('stopped before it knew where to read from, it leaves the positions as they are', async () => {
+    write(0, 0, 5);
+    start();
+    await got(5);
+    await world.stop();
+    world.log.faults = ({ operation }) => (operation === 'ask' ? { fails: 'unavailable' } : undefined);
+    start();
+    await world.clock.advance(100);
+    await world.stop();
+    assert.equal(position(0), 5);
+  });
+
   it('a task without queues waits for a new task set', async () => {
     world.start(config);
     await world.clock.advance(5000);

@@ -81,8 +81,8 @@ export class SinkPositions {
   freeze(): QueuePosition[] {
     const changed: QueuePosition[] = [];
     for (const tracked of this.#queues) {
-      // A start is no progress: it is committed only with what is put after it.
-      if (tracked.put === (tracked.committed ?? tracked.start)) continue;
+      // Nothing is known before the log was asked. A start is no progress: it is committed only with what is put after it.
+      if (tracked.put === -1 || tracked.put === (tracked.committed ?? tracked.start)) continue;
       tracked.frozen = tracked.put;
       changed.push({ queue: tracked.queue, position: tracked.put });
     }
