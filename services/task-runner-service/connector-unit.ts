@@ -6,7 +6,7 @@ import type { StoredSpec, StoredStatus, StoredTaskSet } from '@rocketmq-connect/
 import { type Clock, ConnectError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import type { HostPool } from './host-pool.ts';
-import { HostedRun, toFailure, UnitFailed } from './hosted-run.ts';
+import { type Failure, HostedRun, toFailure, UnitFailed } from './hosted-run.ts';
 import type { Questions } from './questions.ts';
 import { type CodeEvents, type Owned, Unable, type UnitCode } from './unit.ts';
 
@@ -153,7 +153,7 @@ export class ConnectorUnit implements UnitCode {
       const question = { ask: 'plan', connectorConfig: spec.config, positions } as const;
       // A sink has no plan hook: its queues are divided by our own code.
       const { tasks } = await questions.ask(question, settings.planTimeoutMs, signal, sink).catch((error) => {
-        throw new UnitFailed(toFailure(error));
+        throw new UnitFailed(planFailure(error));
       });
       if (signal.aborted) return;
       const { generation, changed } = await taskSets.publish({
@@ -193,6 +193,12 @@ export class ConnectorUnit implements UnitCode {
     const { offsets } = await this.#options.commits.read({ connector, task: 0 });
     return offsets.flatMap(({ queue }) => (queue === undefined ? [] : [queue]));
   }
+}
+
+/** A host may die of something else, of a neighbour even: as with a task, that may pass by itself. */
+function planFailure(error: unknown): Failure {
+  const failure = toFailure(error);
+  return error instanceof ConnectError && error.code === 'PLUGIN_CRASHED' ? { ...failure, kind: 'host' } : failure;
 }
 
 function passes(error: unknown): boolean {

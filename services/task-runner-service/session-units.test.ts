@@ -250,6 +250,17 @@ describe('the units of a runner', () => {
       assert.match(status?.connector?.error ?? '', /plan took longer than 10000 ms/);
     });
 
+    it('a connector whose host dies while it plans plans again', async () => {
+      const world = await UnitsWorld.open('r1');
+      const { hosts } = world.runner();
+      hosts.scripts.set('c', { hangs: 'plan' });
+      await world.create('c');
+      await world.clock.advance(1000);
+      hosts.scripts.delete('c');
+      for (const host of hosts.alive) if (host.connectors.size === 0) host.crash();
+      await world.shows('c', 'RUNNING: RUNNING');
+    });
+
     it('a host that cannot be killed takes the process with it', async () => {
       const world = await running();
       taskOf(world).host.immortal = true;
