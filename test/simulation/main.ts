@@ -1,5 +1,35 @@
+import { parseArgs } from 'node:util';
 import { run } from './run.ts';
 
-const result = await run({ seed: Number(process.argv[2] ?? 1) });
-console.log(result.trace.join('\n'));
-console.log(result.violation, result.records, result.virtualMs);
+/** `--seeds N --from S`: runs N seeds from S on and tells which fail. `--seed S`: runs one and shows its trace. */
+const { values } = parseArgs({
+  options: { seeds: { type: 'string', default: '100' }, from: { type: 'string', default: '1' }, seed: { type: 'string' } },
+});
+
+if (values.seed !== undefined) {
+  const { violation, trace } = await run({ seed: Number(values.seed) });
+  console.log(trace.join('\n'));
+  console.log(violation === '' ? 'every invariant held' : violation);
+  process.exitCode = violation === '' ? 0 : 1;
+} else {
+  const from = Number(values.from);
+  const seeds = Number(values.seeds);
+  let failed = 0;
+  let records = 0;
+  let virtualMs = 0;
+  for (let seed = from; seed < from + seeds; seed++) {
+    const result = await run({ seed });
+    records += result.records;
+    virtualMs += result.virtualMs;
+    if (result.violation === '') continue;
+    failed++;
+    console.log(`seed ${seed}: ${result.violation}`);
+  }
+  const { user, system } = process.cpuUsage();
+  const seconds = ((user + system) / 1_000_000).toFixed(1);
+  console.log(
+    `${seeds} seeds, ${failed} failed; ${records} records, ${Math.round(virtualMs / 1000)} s of virtual time in ${seconds} s of CPU`,
+  );
+  if (failed > 0) console.log('see one with its trace: npm run simulate -- --seed N');
+  process.exitCode = failed === 0 ? 0 : 1;
+}

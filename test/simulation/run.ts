@@ -1,8 +1,11 @@
-import { TargetState } from '@rocketmq-connect/proto/common';
+import { drawFaults, type FaultPlan, unleash } from './faults.ts';
+import { User } from './user.ts';
 import { SINK, SOURCE, World, type Wraps } from './world.ts';
 
 export interface RunOptions {
   readonly seed: number;
+  /** Instead of what the seed draws. */
+  readonly plan?: FaultPlan;
   readonly wraps?: Wraps;
 }
 
@@ -26,7 +29,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
   const startMs = world.clock.monotonic();
   let violation = '';
   try {
-    violation = await live(world);
+    violation = await live(world, options.seed, options.plan ?? drawFaults(options.seed, world, FAULTS_MS));
   } catch (error) {
     violation = (error as Error).stack ?? String(error);
   }
@@ -39,14 +42,11 @@ export async function run(options: RunOptions): Promise<RunResult> {
   };
 }
 
-async function live(world: World): Promise<string> {
+async function live(world: World, seed: number, plan: FaultPlan): Promise<string> {
   const { clock } = world;
-  for (const name of [SOURCE, SINK]) {
-    await clock.advance(2_000);
-    void world.connectors
-      .create({ name, config: world.config(name, 2), initialState: TargetState.RUNNING })
-      .catch((error: Error) => world.trace.add('user', `create ${name}: ${error.message}`));
-  }
+  const user = new User(world);
+  for (const name of [SOURCE, SINK]) void user.wantsRunning(name);
+  const repair = unleash(plan, world, user, seed);
   const endMs = clock.monotonic() + FAULTS_MS;
   let growing = true;
   const grow = (): void => {
@@ -60,6 +60,8 @@ async function live(world: World): Promise<string> {
     if (violated !== undefined) return violated;
   }
   growing = false;
+  repair();
+  for (const name of [SOURCE, SINK]) void user.wantsRunning(name);
   const quietMs = clock.monotonic() + QUIET_MS_MAX;
   for (;;) {
     await clock.advance(STEP_MS);
