@@ -1,7 +1,7 @@
 import { systemClock } from '@rocketmq-connect/configuration/system-clock';
 import type { MessageLog } from '@rocketmq-connect/message-log';
 import { connectRemotingLog } from '@rocketmq-connect/message-log/remoting/client';
-import { releaseRocketmq, rocketmq, useRocketmq } from '../support/rocketmq.ts';
+import { rocketmq, useRocketmq } from '../support/rocketmq.ts';
 import { messageLogContract } from './message-log.ts';
 
 let clients = 0;
@@ -14,10 +14,6 @@ function connect(...nameServers: string[]): MessageLog {
 describe('A real RocketMQ', () => {
   before(async function () {
     await useRocketmq(this);
-  });
-  after(function () {
-    this.timeout(60_000);
-    releaseRocketmq();
   });
 
   for (const [name, topicsLateMs, open] of [

@@ -1,9 +1,14 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 const SCRIPT = fileURLToPath(new URL('../../scripts/rocketmq', import.meta.url));
 const FIRST_PORT = Number(process.env['ROCKETMQ_PORT'] ?? 19_876);
+const DIRECTORY = process.env['ROCKETMQ_DIR'] ?? join(tmpdir(), 'rocketmq-connect', 'rocketmq');
 
 /** Where `scripts/rocketmq` lets the servers listen. */
 export const rocketmq = {
@@ -17,18 +22,38 @@ export async function useRocketmq(context: Mocha.Context): Promise<void> {
   context.timeout(600_000);
   const running = await Promise.all(Object.values(rocketmq).map(answers));
   if (running.every(Boolean)) return;
-  execFileSync(SCRIPT, ['up'], { stdio: ['ignore', 'ignore', 'inherit'] });
+  await startRocketmq();
   startedHere = true;
 }
 
-/** For an `after` hook of the last suite: stops what `useRocketmq` started. */
-export function releaseRocketmq(): void {
-  if (!startedHere) return;
-  startedHere = false;
-  execFileSync(SCRIPT, ['down'], { stdio: ['ignore', 'ignore', 'inherit'] });
+/** Starts those that do not run. */
+export async function startRocketmq(): Promise<void> {
+  await promisify(execFile)(SCRIPT, ['up']);
+}
+
+/** As a crash would. Resolves when it is gone. */
+export async function killRocketmq(server: 'broker' | 'namesrv' | 'proxy'): Promise<void> {
+  const pid = Number(readFileSync(join(DIRECTORY, `${server}.pid`), 'utf8'));
+  process.kill(pid, 'SIGKILL');
+  while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 let startedHere = false;
+
+// A root hook: several suites use the same servers.
+after(async function () {
+  if (!startedHere) return;
+  this.timeout(60_000);
+  await promisify(execFile)(SCRIPT, ['down']);
+});
 
 function answers(address: string): Promise<boolean> {
   const [host = '', port] = address.split(':');
