@@ -68,9 +68,12 @@ export function openSource(host: Host, start: TaskStart, connector: ResolvedConn
     },
     async end() {
       phase.now = 'stop';
-      loop?.close();
       chain.close();
-      await task?.stop?.();
+      try {
+        await loop?.close();
+      } finally {
+        await task?.stop?.();
+      }
     },
   };
 }

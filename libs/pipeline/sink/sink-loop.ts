@@ -6,6 +6,7 @@ import { type ErrorPlace, isRetriable } from '../errors.ts';
 import type { CommitContent, TaskCounters } from '../host-protocol.ts';
 import { sessionOver } from '../session.ts';
 import type { TransformChain } from '../stages/chain.ts';
+import { Turns } from '../turns.ts';
 import type { RecordDecoder } from './record-decoder.ts';
 import { SinkPositions } from './sink-positions.ts';
 import { SinkStages } from './sink-stages.ts';
@@ -70,6 +71,7 @@ export class SinkLoop {
   /** Reads and puts until the task is to stop. Failures go to `onFailed`. */
   async run(): Promise<void> {
     const { stopSignal, log, group, settings, counters, errors, clock } = this.#options;
+    const turns = new Turns(clock);
     let failures = 0;
     let failingSinceMs = 0;
     try {
@@ -79,6 +81,7 @@ export class SinkLoop {
           await this.#sleepUntilWoken();
           continue;
         }
+        await turns.take();
         try {
           this.#reader ??= await log.assign(group, await this.#positions.start(log, this.#options));
           this.#read = await this.#reader.read(settings.bytesInFlightMax, READ_WAIT_MS, stopSignal);

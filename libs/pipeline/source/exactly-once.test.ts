@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type ConnectRecord, defineSource, defineTransform, type SourceRecord, Type } from '@rocketmq-connect/sdk';
+import { type ConnectRecord, defineSource, defineTransform, FatalError, type SourceRecord, Type } from '@rocketmq-connect/sdk';
 import fc from 'fast-check';
 import { HostWorld } from '../../../test/support/host-world.ts';
 
@@ -26,13 +26,18 @@ describe('exactly once into the log', () => {
       filters: fc.boolean(),
     });
     const lives = fc.array(
-      fc.record({ ms: fc.nat(400), commits: fc.array(fc.nat(400), { maxLength: 4 }), end: fc.constantFrom('kill', 'kill', 'stop') }),
+      fc.record({
+        ms: fc.nat(400),
+        commits: fc.array(fc.nat(400), { maxLength: 4 }),
+        end: fc.constantFrom('kill', 'kill', 'fail', 'stop'),
+      }),
       { maxLength: 6 },
     );
     await fc.assert(
       fc.asyncProperty(shape, lives, fc.integer({ min: 1, max: 2 ** 31 - 1 }), async (shape, lives, seed) => {
         const random = seeded(seed);
-        const world = new HostWorld([source(shape, random), halves], random);
+        const world = new HostWorld([source(shape, random, () => mustFail), halves], random);
+        let mustFail = false;
         let unmarked = 0;
         const config = {
           'connector.class': 'Deterministic',
@@ -63,7 +68,12 @@ describe('exactly once into the log', () => {
           await world.clock.advance(life.ms - at);
           checkLedger(world);
           if (life.end === 'stop') await world.stop();
-          else {
+          else if (life.end === 'fail') {
+            // It is started again at once: nothing of it may be on its way then.
+            mustFail = true;
+            await world.failed();
+            mustFail = false;
+          } else {
             world.kill();
             // What was on its way lands before the next task looks, or never (lost).
             await world.clock.advance(100);
@@ -90,7 +100,7 @@ describe('exactly once into the log', () => {
   });
 });
 
-function source(shape: Shape, random: () => number) {
+function source(shape: Shape, random: () => number, mustFail: () => boolean) {
   return defineSource({
     name: 'Deterministic',
     version: '1',
@@ -100,6 +110,7 @@ function source(shape: Shape, random: () => number) {
       const next = PARTITIONS.map((partition) => ((context.offset(partition)?.['position'] as number | undefined) ?? 0) * shape.group);
       return {
         poll: async () => {
+          if (mustFail()) throw new FatalError('told to');
           if (random() < 0.5) await context.sleep(random() * 30);
           const records: SourceRecord[] = [];
           for (const [i, partition] of PARTITIONS.entries()) {

@@ -1,11 +1,9 @@
 import { type Clock, FatalError, type SourceBatch, type SourceTask, sleep } from '@rocketmq-connect/sdk';
 import { type ErrorPlace, isRetriable } from '../errors.ts';
+import { Turns } from '../turns.ts';
 
 /** A poll that returned at once with nothing is not repeated sooner than this. */
 const EMPTY_POLL_PAUSE_MS = 10;
-/** Longest time without a turn of the event loop: control messages and sends wait for it. */
-const TURN_MS = 5;
-const POLLS_PER_TURN = 100;
 const NOTHING: SourceBatch = { records: [] };
 
 /** Polls a source: tries again after a `RetriableError`, checks what it returned, and neither spins nor holds the event loop. */
@@ -14,23 +12,23 @@ export class Poller {
   readonly #errors: ErrorPlace;
   readonly #clock: Clock;
   readonly #signal: AbortSignal;
+  readonly #turns: Turns;
   #failures = 0;
   #failingSinceMs = 0;
   #mustPause = false;
-  #turnMs = 0;
-  #polls = 0;
 
   constructor(task: SourceTask, errors: ErrorPlace, clock: Clock, signal: AbortSignal) {
     this.#task = task;
     this.#errors = errors;
     this.#clock = clock;
     this.#signal = signal;
+    this.#turns = new Turns(clock);
   }
 
   /** What the source has now; an empty batch where it has nothing. Rejects when the signal ends a wait. */
   async poll(): Promise<SourceBatch> {
     if (this.#mustPause) await sleep(this.#clock, EMPTY_POLL_PAUSE_MS, this.#signal);
-    await this.#takeTurn();
+    await this.#turns.take();
     const sinceMs = this.#clock.monotonic();
     let batch: SourceBatch | null | undefined;
     try {
@@ -53,12 +51,5 @@ export class Poller {
     const polled = batch ?? NOTHING;
     this.#mustPause = polled.records.length === 0 && this.#clock.monotonic() - sinceMs < EMPTY_POLL_PAUSE_MS;
     return polled;
-  }
-
-  async #takeTurn(): Promise<void> {
-    if (++this.#polls < POLLS_PER_TURN && this.#clock.monotonic() - this.#turnMs < TURN_MS) return;
-    await new Promise(setImmediate);
-    this.#turnMs = this.#clock.monotonic();
-    this.#polls = 0;
   }
 }

@@ -40,6 +40,7 @@ export class QueueSender {
   /** Full batches that wait for the one in flight. */
   #full: OutgoingBatch[] = [];
   #inFlight: OutgoingBatch | null = null;
+  #delivery: Promise<void> = Promise.resolve();
   #refused = false;
   /** Sends nothing until its mark is committed. */
   #held: boolean;
@@ -105,7 +106,7 @@ export class QueueSender {
     const batch = this.#full.shift();
     if (batch === undefined) return;
     this.#inFlight = batch;
-    void this.#deliver(batch);
+    this.#delivery = this.#deliver(batch);
   }
 
   /** Nothing more is added: nothing lingers. False where the queue is held, and what waited for it is dropped. */
@@ -118,8 +119,10 @@ export class QueueSender {
     return false;
   }
 
-  close(): void {
+  /** After the signal: resolves when nothing is on its way to the log any more. */
+  async close(): Promise<void> {
     this.#cancelLinger?.();
+    await this.#delivery;
   }
 
   #mayGo(): boolean {
@@ -153,7 +156,7 @@ export class QueueSender {
     this.#inFlight = null;
     this.mark?.stored(offset, batch.messages.count, batch.runs);
     this.#options.onAcknowledged(batch);
-    this.send();
+    if (!this.#options.signal.aborted) this.send();
   }
 
   /** Repeats until the log has the batch; its offset. */

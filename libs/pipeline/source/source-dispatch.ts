@@ -103,9 +103,9 @@ export class SourceDispatch {
     for (const topic of topics) for (const sender of this.#routes.get(topic)?.senders ?? []) sender.release();
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#closed = true;
-    for (const { senders } of this.#routes.values()) for (const sender of senders) sender.close();
+    await Promise.all([...this.#routes.values()].flatMap(({ senders }) => senders.map((sender) => sender.close())));
   }
 
   #add(record: SourceRecord, segment: AckSegment, index: number): void {

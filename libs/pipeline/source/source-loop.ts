@@ -155,12 +155,15 @@ export class SourceLoop {
     return this.#window.isOver ? content : null;
   }
 
-  /** Nothing is sent any more. */
-  close(): void {
+  /**
+   * Nothing is sent any more, and what was on its way has arrived or not when this resolves: whoever goes on looks at the end of the log, and
+   * must find it there.
+   */
+  async close(): Promise<void> {
     this.#failed = true;
     this.#end.abort(new Error('the task has ended'));
-    this.#dispatch.close();
     this.#awake();
+    await this.#dispatch.close();
   }
 
   async #take(batch: SourceBatch): Promise<void> {
