@@ -11,7 +11,8 @@ export type SourcePartition = Readonly<Record<string, JsonScalar>>;
 
 /**
  * Where a task resumes **after** the record that carries it: the position of the next record. Plain JSON.
- * Several records may share one offset; a commit covers it only when all of them are acknowledged.
+ * Several records may share one offset, in one poll: a commit covers it only when all of them are acknowledged, and knows of those that
+ * were polled.
  */
 export type SourceOffset = Readonly<Record<string, JsonValue>>;
 
