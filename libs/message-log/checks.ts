@@ -10,9 +10,13 @@ export const MAX_QUEUES_PER_TOPIC = 1024;
 
 const TOPIC_NAME = /^[A-Za-z0-9_%|.-]{1,127}$/;
 
+export function isTopicName(topic: string): boolean {
+  return TOPIC_NAME.test(topic);
+}
+
 /** Throws `ConfigError` for a name that RocketMQ would refuse. */
 export function checkTopicName(topic: string): void {
-  if (TOPIC_NAME.test(topic)) return;
+  if (isTopicName(topic)) return;
   throw new ConfigError(`"${topic.slice(0, 140)}" is no topic name`, {
     code: 'TOPIC_NAME_INVALID',
     field: 'topic',

@@ -70,6 +70,7 @@ describe('connectors', () => {
     const refusals: [string, string, Record<string, string>, RegExp][] = [
       ['an empty name', '  ', fileConfig, /1 error\(s\):\nInvalid value {2}for configuration name: String may not be empty\n/],
       ['control characters in a name', 'a\u0007b', fileConfig, /control sequences but had the following ASCII chars: 7/],
+      ['a name that URLs take for a folder', '..', fileConfig, /name: String may not be \. or \.\., which no URL can end with/],
       ['a name over 200 bytes', 'ä'.repeat(101), fileConfig, /longer than 200 bytes/],
       [
         'another name in the configuration',

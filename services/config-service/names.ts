@@ -12,6 +12,7 @@ export function newConnectorName(given: string): string {
 
 function problemOf(name: string): string | undefined {
   if (name === '') return 'String may not be empty';
+  if (name === '.' || name === '..') return 'String may not be . or .., which no URL can end with';
   const controls = [...name].filter((c) => /\p{Cc}/u.test(c)).map((c) => c.codePointAt(0));
   if (controls.length > 0) return `String may not contain control sequences but had the following ASCII chars: ${controls.join(', ')}`;
   if (!name.isWellFormed()) return 'String must be valid Unicode';

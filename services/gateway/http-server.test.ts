@@ -71,6 +71,18 @@ describe('the gateway and wrong requests', () => {
       400,
       { text: /nested too deeply|must be a JSON object/ },
     ],
+    [
+      'a body that is no UTF-8',
+      () => gateway.request('POST', '/connectors', { body: Buffer.from('{"name": "\xff"}', 'latin1') }),
+      400,
+      { text: /^the body is not UTF-8$/, remedy: /in UTF-8/ },
+    ],
+    [
+      'a connector without a configuration',
+      () => gateway.request('POST', '/connectors', { body: { name: 'a' } }),
+      400,
+      { field: 'config', text: /^config is missing$/ },
+    ],
     ['a path that is no UTF-8', () => gateway.request('GET', '/connectors/%ff'), 400, { text: /%ff/ }],
     ['an unknown method', () => gateway.request('PROPFIND', '/connectors'), 405, { text: /Method Not Allowed/ }],
   ];

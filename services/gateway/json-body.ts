@@ -1,8 +1,11 @@
+import { isUtf8 } from 'node:buffer';
 import { jsonFault } from './json-fault.ts';
 import { badField, type Problem, problem } from './problem.ts';
 
 /** Parses a JSON body; says where it is broken. Integers beyond 2^53 keep their digits (they are written back as they came). */
 export function parseJson(bytes: Buffer): unknown {
+  // Decoded all the same, broken bytes would become other characters: another path, another password.
+  if (!isUtf8(bytes)) throw problem(400, 'the body is not UTF-8', { remedy: 'send one JSON object, in UTF-8' });
   const text = bytes.toString('utf8');
   try {
     return JSON.parse(text, exactIntegers);
@@ -29,7 +32,9 @@ export function objectBody(body: unknown, known: readonly string[]): Readonly<Re
 }
 
 export function asObject(value: unknown, field: string): Readonly<Record<string, unknown>> {
-  if (value === undefined) throw problem(400, `${field} is missing`, { remedy: 'send a JSON object' });
+  if (value === undefined) {
+    throw problem(400, `${field} is missing`, { ...(field === 'the body' ? {} : { field }), remedy: 'send a JSON object' });
+  }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw field === 'the body' ? problem(400, 'the body must be a JSON object') : badField(field, `${field} must be a JSON object`);
   }

@@ -32,7 +32,7 @@ export async function gatewayBefore(implementations: readonly Implementation[]) 
     network,
     close: () => http.close(),
     async request(method: string, url: string, { headers = {}, body }: RestCall = {}): Promise<RestReply> {
-      const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
+      const text = body === undefined || typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
       const type = text === undefined ? {} : { 'content-type': 'application/json' };
       const reply = await http.inject({
         method: method as 'GET',

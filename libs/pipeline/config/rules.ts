@@ -1,5 +1,6 @@
+import { isTopicName } from '@rocketmq-connect/message-log/checks';
 import type { AnyConnector } from '@rocketmq-connect/sdk';
-import type { FieldProblem } from './convert.ts';
+import { type FieldProblem, invalid } from './convert.ts';
 import { wholeMatch } from './pattern.ts';
 import { listOf } from './values.ts';
 
@@ -7,7 +8,9 @@ type Config = Readonly<Record<string, string>>;
 
 /** What the pipeline asks of several keys together. `config` has its references resolved where they can be. */
 export function pipelineRules(definition: AnyConnector, config: Config): readonly FieldProblem[] {
-  return definition.kind === 'sink' ? [...topicProblems(config), ...deadLetterProblems(config)] : exactlyOnceProblems(definition, config);
+  const ofKind =
+    definition.kind === 'sink' ? [...topicProblems(config), ...deadLetterProblems(config)] : exactlyOnceProblems(definition, config);
+  return [...topicNameProblems(config), ...ofKind];
 }
 
 /** What is allowed and probably not meant. */
@@ -15,6 +18,15 @@ export function pipelineWarnings(config: Config): readonly string[] {
   const deadLetterTopic = config['errors.deadletterqueue.topic.name']?.trim() ?? '';
   if (deadLetterTopic === '' || config['errors.tolerance']?.trim() === 'all') return [];
   return ["errors.deadletterqueue.topic.name has no effect without errors.tolerance 'all': the task fails at the first bad record."];
+}
+
+// Without it a sink of a topic that cannot exist would wait for it for ever.
+function topicNameProblems(config: Config): readonly FieldProblem[] {
+  return ['topics', 'errors.deadletterqueue.topic.name'].flatMap((field) => {
+    const wrong = listOf(config[field]).find((topic) => !isTopicName(topic) && !topic.includes('${'));
+    if (wrong === undefined) return [];
+    return [{ field, message: invalid(field, wrong, 'A topic has 1 to 127 of the characters A-Z a-z 0-9 _ % | . -') }];
+  });
 }
 
 function topicProblems(config: Config): readonly FieldProblem[] {

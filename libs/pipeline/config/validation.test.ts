@@ -130,6 +130,14 @@ describe('validateConnector', () => {
     assert.match(errorsOf(validateConnector(catalogue, '', config))['transforms.f.negate']?.[0] ?? '', /no transforms.f.predicate/);
   });
 
+  it('refuses topics that RocketMQ could not have, unless a reference stands for them', () => {
+    const names = { topics: 'good,bad topic', 'errors.deadletterqueue.topic.name': 'x'.repeat(128) };
+    const errors = errorsOf(validateConnector(catalogue, '', { ...completeSink, ...names }));
+    assert.deepEqual(Object.keys(errors).sort(), ['errors.deadletterqueue.topic.name', 'topics']);
+    assert.match(errors['topics']?.[0] ?? '', /^Invalid value bad topic for configuration topics: A topic has 1 to 127/);
+    assert.deepEqual(errorsOf(validateConnector(catalogue, '', { ...completeSink, topics: '${env:NOT_HERE}' })), {});
+  });
+
   it('S059: wants either topics or topics.regex of a sink', () => {
     const neither = 'Must configure one of topics or topics.regex';
     const both = 'topics and topics.regex are mutually exclusive options, but both are set.';
