@@ -64,6 +64,19 @@ export const SettingsSchema = Type.Object({
     startTimeoutMs: ms('Time a task may take to start.', 60_000, 100),
     stopTimeoutMs: ms('Time a task may take to stop before its thread is ended.', 5_000, 100),
   }),
+  rocketmq: Type.Object({
+    namesrv: Type.Array(Type.String(), {
+      description: 'Name servers (host:port) of a RocketMQ cluster, 4.4 or newer; empty: the embedded message log in the data folder.',
+      default: [],
+    }),
+    accessKey: Type.String({ description: 'Access key, where brokers ask for one.', default: '' }),
+    secretKey: Type.String({
+      description: 'Secret of the access key, by reference: `${env:NAME}` or `${file:/path}`, never the secret itself.',
+      default: '',
+    }),
+    tls: Type.Boolean({ description: 'Encrypt the connections to name servers and brokers.', default: false }),
+    tlsCaFile: Type.String({ description: "PEM file of the authorities to trust; empty: the system's.", default: '' }),
+  }),
   messageLog: Type.Object({
     flush: Type.Union([Type.Literal('commit'), Type.Literal('batch')], {
       description: 'When the embedded log is forced to disk: before offsets that rely on it are committed, or after each batch.',

@@ -1,9 +1,15 @@
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import type { Settings } from '@rocketmq-connect/configuration';
 import { EmbeddedLog } from '@rocketmq-connect/message-log/embedded/log';
+import type { RemotingLogConnection } from '@rocketmq-connect/message-log/remoting/client';
+import { referencesIn, resolveReferences } from '@rocketmq-connect/pipeline/config/references';
 import { DeadlineWord } from '@rocketmq-connect/pipeline/task-host';
 import type { ProcessContext, ProcessService } from '@rocketmq-connect/process';
-import { ThreadHosts } from './hosts/thread-hosts.ts';
+import { ConfigError } from '@rocketmq-connect/sdk';
+import type { Logger } from '@rocketmq-connect/telemetry';
+import { type LogConnection, ThreadHosts } from './hosts/thread-hosts.ts';
 import { createTaskRunner } from './index.ts';
 
 /** Beyond this a host ends with `outOfMemory`; record bodies are buffers and do not count. */
@@ -13,9 +19,8 @@ const BLOCKED_AFTER_MS = 30_000;
 export async function taskRunner(context: ProcessContext): Promise<ProcessService> {
   const { store, keys, clock, random, rpc, configEndpoints, settings, version, dataDirectory, baseDirectory } = context;
   const log = context.log.child({ service: 'task-runner' });
-  const { flush, segmentBytes, retentionMs, retentionBytes } = settings.messageLog;
-  const messages = await EmbeddedLog.open(join(dataDirectory, 'messages'), { flush, segmentBytes, retentionMs, retentionBytes });
-  for (const finding of messages.findings) log.warn('the message log was repaired', { ...finding });
+  const messages =
+    settings.rocketmq.namesrv.length > 0 ? remotingLog(settings, baseDirectory) : await embeddedLog(settings, dataDirectory, log);
   const deadline = new DeadlineWord();
   const service = createTaskRunner({
     store,
@@ -33,7 +38,7 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
     capacity: settings.runner.capacity,
     deadline,
     hosts: new ThreadHosts({
-      connectLog: () => messages.connect(),
+      connectLog: messages.connect,
       deadline,
       plugins: settings.plugins,
       baseDirectory,
@@ -63,4 +68,49 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
       await messages.close();
     },
   };
+}
+
+interface Messages {
+  readonly connect: () => LogConnection;
+  close(): Promise<void>;
+}
+
+async function embeddedLog(settings: Settings, dataDirectory: string, log: Logger): Promise<Messages> {
+  const { flush, segmentBytes, retentionMs, retentionBytes } = settings.messageLog;
+  const messages = await EmbeddedLog.open(join(dataDirectory, 'messages'), { flush, segmentBytes, retentionMs, retentionBytes });
+  for (const finding of messages.findings) log.warn('the message log was repaired', { ...finding });
+  return { connect: () => messages.connect(), close: () => messages.close() };
+}
+
+/** Hosts connect by themselves; here is only what they are told. */
+function remotingLog({ rocketmq, runner }: Settings, baseDirectory: string): Messages {
+  const { namesrv, accessKey, tls, tlsCaFile } = rocketmq;
+  const secretKey = secret(rocketmq.secretKey);
+  const base = {
+    kind: 'remoting' as const,
+    nameServers: namesrv,
+    ...(accessKey === '' ? {} : { credentials: { accessKey, secretKey } }),
+    ...(tls ? { tls: tlsCaFile === '' ? {} : { ca: readFileSync(resolve(baseDirectory, tlsCaFile), 'utf8') } } : {}),
+  };
+  let hosts = 0;
+  return {
+    connect: () => ({
+      connection: { ...base, clientId: `${runner.id}@${process.pid}#${++hosts}` } satisfies RemotingLogConnection,
+      transferList: [],
+      release: () => {},
+    }),
+    close: async () => {},
+  };
+}
+
+/** A secret in clear would be shown wherever settings are. */
+function secret(reference: string): string {
+  if (reference !== '' && referencesIn(reference).length === 0) {
+    throw new ConfigError('the secret key is given in clear', {
+      field: 'rocketmq.secretKey',
+      remedy: 'Refer to it: ${env:NAME} or ${file:/path}.',
+    });
+  }
+  const sources = { env: process.env, readFile: (path: string) => readFileSync(path, 'utf8').trimEnd() };
+  return resolveReferences({ 'rocketmq.secretKey': reference }, sources)['rocketmq.secretKey'] ?? '';
 }

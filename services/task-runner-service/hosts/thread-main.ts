@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '@rocketmq-connect/configuration/system-clock';
-import { connectEmbeddedLog, type EmbeddedLogConnection } from '@rocketmq-connect/message-log/embedded/client';
+import type { MessageLog } from '@rocketmq-connect/message-log';
+import type { EmbeddedLogConnection } from '@rocketmq-connect/message-log/embedded/client';
+import type { RemotingLogConnection } from '@rocketmq-connect/message-log/remoting/client';
 import { createHostRuntime } from '@rocketmq-connect/pipeline/host/host-runtime';
 import type { HostCommand, HostEvent } from '@rocketmq-connect/pipeline/host-protocol';
 import { loadCatalogue } from '@rocketmq-connect/pipeline/plugins/catalogue';
@@ -15,11 +17,10 @@ const PULSE_MS = 200;
 // The entry of a host thread. It imports the data path only: each host pays for what is imported here.
 if (parentPort === null) throw new Error('thread-main.ts runs in a worker thread only');
 const port = parentPort;
-const { log, deadline, pulse, plugins, baseDirectory } = workerData as ThreadHostData & { readonly log: EmbeddedLogConnection };
-if (log.kind !== 'embedded') throw new Error(`there is no message log of the kind ${log.kind}`);
+const { log, deadline, pulse, plugins, baseDirectory } = workerData as ThreadHostData;
 
 const runtime = createHostRuntime({
-  log: connectEmbeddedLog(log),
+  log: await connectLog(log as EmbeddedLogConnection | RemotingLogConnection),
   catalogue: await loadCatalogue({ builtIn: builtInConnectors, plugins, baseDirectory }),
   clock: systemClock,
   random: Math.random,
@@ -36,3 +37,15 @@ port.on('message', (command: HostCommand) => runtime.handle(command));
 port.postMessage({ type: 'ready' } satisfies HostEvent);
 // A thread that is ended from outside writes no cache: without this every host would strip all types anew.
 flushCompileCache();
+
+/** Imports the one adapter that is used. */
+async function connectLog(connection: EmbeddedLogConnection | RemotingLogConnection): Promise<MessageLog> {
+  switch (connection.kind) {
+    case 'embedded':
+      return (await import('@rocketmq-connect/message-log/embedded/client')).connectEmbeddedLog(connection);
+    case 'remoting': {
+      const { connectRemotingLog } = await import('@rocketmq-connect/message-log/remoting/client');
+      return connectRemotingLog(connection, { clock: systemClock, random: Math.random });
+    }
+  }
+}
