@@ -10,7 +10,7 @@ export interface PeerRequest {
   readonly socket: Socket;
 }
 
-export interface PeerResponse {
+interface PeerResponse {
   readonly code: number;
   readonly fields?: Readonly<Record<string, string | number>>;
   readonly remark?: string;
@@ -84,7 +84,7 @@ export class RemotingPeer {
   }
 }
 
-export function responseBytes(opaque: number, { code, fields = {}, remark, body = Buffer.alloc(0) }: PeerResponse): Buffer {
+function responseBytes(opaque: number, { code, fields = {}, remark, body = Buffer.alloc(0) }: PeerResponse): Buffer {
   const extFields = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, String(value)]));
   const header = Buffer.from(
     JSON.stringify({ code, extFields, flag: 1, language: 'JAVA', opaque, ...(remark === undefined ? {} : { remark }), version: 493 }),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { systemClock } from '@rocketmq-connect/configuration/system-clock';
 import { FakeBroker } from '../../../test/support/fake-broker.ts';
 import type { PeerReaction } from '../../../test/support/remoting-peer.ts';
+import { systemClock } from '../../configuration/system-clock.ts';
 import type { MessageLog, QueueAddress } from '../index.ts';
 import { BatchBuilder } from '../message.ts';
 import { connectRemotingLog, type RemotingLogConnection } from './client.ts';

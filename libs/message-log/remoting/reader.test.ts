@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { systemClock } from '@rocketmq-connect/configuration/system-clock';
 import { between, seededRandom } from '@rocketmq-connect/sdk/testing/seeded-random';
 import { FakeBroker, type FakeReaction } from '../../../test/support/fake-broker.ts';
 import { storedMessage } from '../../../test/support/stored-messages.ts';
+import { systemClock } from '../../configuration/system-clock.ts';
 import type { MessageLog, QueueAddress, QueueReader } from '../index.ts';
 import { decodeFetched } from '../message.ts';
 import { connectRemotingLog } from './client.ts';
