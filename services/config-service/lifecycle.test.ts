@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { TargetState, UnitState } from '@rocketmq-connect/proto/common';
+import { PluginKind } from '@rocketmq-connect/proto/plugin';
+import { StoredRunner } from '@rocketmq-connect/proto/storage';
 import { type ConfigMesh, configMesh, fileConfig } from '../../test/support/config-mesh.ts';
 
 describe('lifecycle', () => {
@@ -175,6 +177,29 @@ describe('lifecycle', () => {
       );
       assert.equal(error.field, 'password');
     });
+  });
+
+  it('lists converters, transforms and predicates as what they are, and plugins that a runner could not load', async () => {
+    const ref = { version: '1.0.0', aliases: [], secretKeys: [] };
+    const broken = { location: '/plugins/bad.ts', error: 'SyntaxError: no' };
+    for (const id of ['r2', 'r3']) {
+      const stages = [
+        { ...ref, name: 'Same', kind: PluginKind.TRANSFORM },
+        { ...ref, name: 'Same', kind: PluginKind.CONVERTER },
+      ];
+      const runner = { ...StoredRunner.create(), id, session: id, plugins: stages, brokenPlugins: [broken] };
+      const value = JSON.stringify(StoredRunner.toJSON(runner));
+      await mesh.run(mesh.hand.txn({ compare: [], then: [{ op: 'put', key: mesh.keys.runner(id), value }] }));
+    }
+    const answer = await mesh.run(mesh.plugins.list({ allKinds: true }));
+    assert.deepEqual(
+      answer.plugins.flatMap(({ name, kind, runners }) => (name === 'Same' ? [[kind, runners.join()]] : [])),
+      [
+        ['PLUGIN_KIND_TRANSFORM', 'r2,r3'],
+        ['PLUGIN_KIND_CONVERTER', 'r2,r3'],
+      ],
+    );
+    assert.deepEqual(answer.broken, [broken]);
   });
 
   it('lists plugins over all runners, connectors unless all kinds are asked for', async () => {

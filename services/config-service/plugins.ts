@@ -1,8 +1,7 @@
 import { decodeStored } from '@rocketmq-connect/cluster';
 import type { Handlers } from '@rocketmq-connect/mesh';
-import { ConnectorType } from '@rocketmq-connect/proto/common';
-import { type Plugin, PluginKind, type PluginServiceDefinition } from '@rocketmq-connect/proto/plugin';
-import { StoredRunner } from '@rocketmq-connect/proto/storage';
+import { type Plugin, PluginKind, type PluginServiceDefinition, type PluginServiceListResponse } from '@rocketmq-connect/proto/plugin';
+import { type PluginRef, StoredRunner } from '@rocketmq-connect/proto/storage';
 import { type ConfigContext, requireRunner } from './context.ts';
 import { literalSecrets } from './secrets.ts';
 
@@ -11,7 +10,7 @@ const validateDeadlineMs = 30_000;
 /** The catalogue of plugins over all runners; their code is asked on one that has it. */
 export function pluginHandlers(context: ConfigContext): Handlers<PluginServiceDefinition> {
   return {
-    list: async ({ allKinds }) => ({ plugins: await catalogue(context, allKinds), broken: [] }),
+    list: async ({ allKinds }) => catalogue(context, allKinds),
     describe: async ({ plugin, version }) => {
       requireRunner(context, `the plugin ${plugin} cannot be described`);
       return context.pluginHost.describe({ plugin, version });
@@ -28,25 +27,26 @@ export function pluginHandlers(context: ConfigContext): Handlers<PluginServiceDe
   };
 }
 
-/** One entry per plugin and version, with the runners that have it. */
-async function catalogue(context: ConfigContext, allKinds: boolean): Promise<Plugin[]> {
+/** One entry per plugin and version, with the runners that have it; and what some runner could not load. */
+async function catalogue(context: ConfigContext, allKinds: boolean): Promise<PluginServiceListResponse> {
   const { kvs } = await context.store.range(context.keys.runners);
   const plugins = new Map<string, Plugin>();
+  const broken = new Map<string, PluginServiceListResponse['broken'][number]>();
   for (const kv of kvs) {
     const runner = decodeStored(StoredRunner, kv);
-    for (const { name, version, type, aliases } of runner.plugins) {
-      if (type === ConnectorType.UNSPECIFIED && !allKinds) continue;
-      const id = JSON.stringify([name, version]);
+    for (const ref of runner.plugins) {
+      if (!allKinds && ref.kind !== PluginKind.SOURCE && ref.kind !== PluginKind.SINK) continue;
+      const id = JSON.stringify([ref.kind, ref.name, ref.version]);
       const known = plugins.get(id);
       if (known !== undefined) known.runners.push(runner.id);
-      else plugins.set(id, toPlugin(name, version, type, aliases, runner.id));
+      else plugins.set(id, toPlugin(ref, runner.id));
     }
+    for (const one of runner.brokenPlugins) broken.set(JSON.stringify([one.location, one.error]), one);
   }
-  return [...plugins.values()].sort((a, b) => (a.name === b.name ? (a.version < b.version ? -1 : 1) : a.name < b.name ? -1 : 1));
+  const sorted = [...plugins.values()].sort((a, b) => (a.name === b.name ? (a.version < b.version ? -1 : 1) : a.name < b.name ? -1 : 1));
+  return { plugins: sorted, broken: [...broken.values()] };
 }
 
-function toPlugin(name: string, version: string, type: ConnectorType, aliases: string[], runner: string): Plugin {
-  const kinds = { [ConnectorType.SOURCE]: PluginKind.SOURCE, [ConnectorType.SINK]: PluginKind.SINK };
-  const kind = type === ConnectorType.UNSPECIFIED ? PluginKind.UNSPECIFIED : kinds[type];
+function toPlugin({ name, kind, version, aliases }: PluginRef, runner: string): Plugin {
   return { name, class: aliases.find((alias) => alias.includes('.')) ?? name, kind, version, description: '', aliases, runners: [runner] };
 }

@@ -2,7 +2,7 @@ import { type Implementation, implement } from '@rocketmq-connect/mesh';
 import type { ConfigKeyInfo, ConfigValidation, PluginInfo } from '@rocketmq-connect/pipeline/host-protocol';
 import { ConnectorType } from '@rocketmq-connect/proto/common';
 import { type ConfigKey, type ConfigValue, type Plugin, PluginHostServiceDefinition, PluginKind } from '@rocketmq-connect/proto/plugin';
-import type { PluginRef } from '@rocketmq-connect/proto/storage';
+import type { StoredRunner } from '@rocketmq-connect/proto/storage';
 import type { TaskLogger } from '@rocketmq-connect/sdk';
 import type { Questions } from './questions.ts';
 
@@ -65,12 +65,19 @@ function toConfigValue({ definition, value, recommendedValues, errors, visible }
   };
 }
 
-/** What this runner can load, for its registration. What cannot be loaded is logged, and missed by nobody else. */
-export async function loadPluginRefs(questions: Questions, timeoutMs: number, log: TaskLogger): Promise<PluginRef[]> {
+/** What this runner can load, for its registration, and what it cannot: that is logged too, and missed by nobody else. */
+export async function loadPluginRefs(questions: Questions, timeoutMs: number, log: TaskLogger): Promise<RunnerPlugins> {
   const { plugins, broken } = await questions.ask({ ask: 'catalogue' }, timeoutMs);
   for (const { location, error } of broken) log.error(`a plugin cannot be used: ${error}`, { location });
-  return plugins.map(({ name, kind, version, aliases, secretKeys }) => {
-    const type = kind === 'source' ? ConnectorType.SOURCE : kind === 'sink' ? ConnectorType.SINK : ConnectorType.UNSPECIFIED;
-    return { name, version, type, aliases: [...aliases], secretKeys: [...secretKeys] };
-  });
+  return {
+    plugins: plugins.map(({ name, kind, version, aliases, secretKeys }) => {
+      return { name, version, kind: kinds[kind], aliases: [...aliases], secretKeys: [...secretKeys] };
+    }),
+    brokenPlugins: broken.map(({ location, error }) => ({ location, error: error.slice(0, ERROR_CHARACTERS_MAX) })),
+  };
 }
+
+export type RunnerPlugins = Pick<StoredRunner, 'plugins' | 'brokenPlugins'>;
+
+// A registration is one value of the store, with all of them.
+const ERROR_CHARACTERS_MAX = 1000;

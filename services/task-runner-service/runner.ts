@@ -1,10 +1,10 @@
 import { openSession, type Session } from '@rocketmq-connect/cluster/session';
 import type { DeadlineWord } from '@rocketmq-connect/pipeline/task-host';
 import type { TaskStats } from '@rocketmq-connect/proto/runner';
-import type { PluginRef } from '@rocketmq-connect/proto/storage';
 import { ConnectError, sleep } from '@rocketmq-connect/sdk';
 import type { Registration } from './claims.ts';
 import { ClusterCaches } from './cluster-caches.ts';
+import type { RunnerPlugins } from './plugin-host.ts';
 import { SessionUnits, type UnitTools } from './session-units.ts';
 
 export interface RunnerOptions {
@@ -17,7 +17,7 @@ export interface RunnerOptions {
   readonly deadline: DeadlineWord;
   readonly tools: Omit<UnitTools, 'view' | 'canRun'>;
   /** What its hosts can load. */
-  readonly plugins: () => Promise<PluginRef[]>;
+  readonly plugins: () => Promise<RunnerPlugins>;
 }
 
 const REOPEN_AFTER_MS = 1_000;
@@ -27,7 +27,7 @@ export class Runner {
   readonly #options: RunnerOptions;
   readonly #caches: ClusterCaches;
   readonly #stopping = new AbortController();
-  #plugins: PluginRef[] = [];
+  #plugins: RunnerPlugins = { plugins: [], brokenPlugins: [] };
   #session: Session | null = null;
   #units: SessionUnits | null = null;
   #ending: Promise<void> = Promise.resolve();
@@ -89,7 +89,7 @@ export class Runner {
       store,
       keys,
       clock,
-      runner: { id, session: name, endpoint: endpoint(), labels: { ...labels }, zone, capacity, plugins: this.#plugins, version },
+      runner: { id, session: name, endpoint: endpoint(), labels: { ...labels }, zone, capacity, ...this.#plugins, version },
       ttlMs: leaseTtlMs,
       deadline,
       onEnding: (reason) => this.#end(reason),
@@ -106,7 +106,7 @@ export class Runner {
   }
 
   #has(plugin: string): boolean {
-    return this.#plugins.some(({ name, aliases }) => name === plugin || aliases.includes(plugin));
+    return this.#plugins.plugins.some(({ name, aliases }) => name === plugin || aliases.includes(plugin));
   }
 
   /** The session is over, or nearly: everything ends now; when it has, all that was owned is given free (invariant 6). */

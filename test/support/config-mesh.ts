@@ -14,7 +14,7 @@ import {
 import { ConnectorType, TargetState, type UnitState } from '@rocketmq-connect/proto/common';
 import { type Connector, ConnectorServiceDefinition } from '@rocketmq-connect/proto/connector';
 import { OffsetServiceDefinition } from '@rocketmq-connect/proto/offset';
-import { type AlterOffsetsRequest, PluginHostServiceDefinition, PluginServiceDefinition } from '@rocketmq-connect/proto/plugin';
+import { type AlterOffsetsRequest, PluginHostServiceDefinition, PluginKind, PluginServiceDefinition } from '@rocketmq-connect/proto/plugin';
 import { StoredOffset, StoredOwner, StoredRunner, StoredSpec, StoredStatus, StoredTaskSet } from '@rocketmq-connect/proto/storage';
 import { ConfigError, type ConnectError } from '@rocketmq-connect/sdk';
 import { quietLogger } from './quiet-logger.ts';
@@ -178,11 +178,11 @@ class FakePluginHost {
     {
       name: 'FileStreamSource',
       version: '1.0.0',
-      type: ConnectorType.SOURCE,
+      kind: PluginKind.SOURCE,
       aliases: ['org.apache.kafka.connect.file.FileStreamSourceConnector'] as string[],
       secretKeys: ['password'] as string[],
     },
-    { name: 'FileStreamSink', version: '1.0.0', type: ConnectorType.SINK, aliases: [] as string[], secretKeys: [] as string[] },
+    { name: 'FileStreamSink', version: '1.0.0', kind: PluginKind.SINK, aliases: [] as string[], secretKeys: [] as string[] },
   ];
   validations = 0;
   readonly altered: AlterOffsetsRequest[] = [];
@@ -206,7 +206,7 @@ class FakePluginHost {
       }
       const errors: [string, string][] = [];
       if (config['tasks.max'] === '0') errors.push(['tasks.max', 'Invalid value 0 for configuration tasks.max: Value must be at least 1']);
-      if (found.type === ConnectorType.SOURCE && config['topic'] === undefined) {
+      if (found.kind === PluginKind.SOURCE && config['topic'] === undefined) {
         errors.push(['topic', 'Missing required configuration "topic" which has no default value.']);
       }
       const values = errors.map(([name, error]) => ({
@@ -217,7 +217,8 @@ class FakePluginHost {
         value: undefined,
         definition: undefined,
       }));
-      const { name, type, version, secretKeys } = found;
+      const { name, kind, version, secretKeys } = found;
+      const type = kind === PluginKind.SOURCE ? ConnectorType.SOURCE : ConnectorType.SINK;
       return { name, type, version, secretKeys, values, groups: [], errorCount: errors.length, warnings: [] };
     },
     alterOffsets: async (request) => {

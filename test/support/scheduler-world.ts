@@ -4,7 +4,8 @@ import type { Handlers } from '@rocketmq-connect/mesh';
 import type { Lease, Txn } from '@rocketmq-connect/metadata-store';
 import { SimulatedStore } from '@rocketmq-connect/metadata-store/simulated';
 import type { ClusterServiceDefinition } from '@rocketmq-connect/proto/cluster';
-import { ConnectorType, TargetState } from '@rocketmq-connect/proto/common';
+import { TargetState } from '@rocketmq-connect/proto/common';
+import { PluginKind } from '@rocketmq-connect/proto/plugin';
 import { StoredDrain, StoredOwner, StoredRunner, StoredSpec, StoredTarget, StoredTaskSet } from '@rocketmq-connect/proto/storage';
 import { createSchedulerService, type SchedulerService } from '@rocketmq-connect/scheduler-service';
 import { quietLogger } from './quiet-logger.ts';
@@ -66,7 +67,7 @@ export class SchedulerWorld {
   async runner(id: string): Promise<void> {
     const lease = await this.#hand.grantLease(1_000_000_000);
     this.#leases.set(id, lease);
-    const plugins = [{ name: 'File', version: '1', type: ConnectorType.SOURCE, aliases: [], secretKeys: [] }];
+    const plugins = [{ name: 'File', version: '1', kind: PluginKind.SOURCE, aliases: [], secretKeys: [] }];
     await this.put(
       this.keys.runner(id),
       JSON.stringify(StoredRunner.toJSON({ ...StoredRunner.create(), id, session: 's', plugins })),
@@ -89,7 +90,7 @@ export class SchedulerWorld {
   }
 
   #registration(id: string): string {
-    const plugins = [{ name: 'File', version: '1', type: ConnectorType.SOURCE, aliases: [], secretKeys: [] }];
+    const plugins = [{ name: 'File', version: '1', kind: PluginKind.SOURCE, aliases: [], secretKeys: [] }];
     return JSON.stringify(StoredRunner.toJSON({ ...StoredRunner.create(), id, session: 's', plugins }));
   }
 

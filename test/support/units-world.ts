@@ -5,8 +5,9 @@ import { SimulatedNetwork, SimulatedRpc } from '@rocketmq-connect/mesh/simulated
 import { keyRange, type Lease } from '@rocketmq-connect/metadata-store';
 import { type SimulatedClient, SimulatedStore } from '@rocketmq-connect/metadata-store/simulated';
 import { CommitServiceDefinition, TaskSetServiceDefinition } from '@rocketmq-connect/proto/commit';
-import { ConnectorType, TargetState } from '@rocketmq-connect/proto/common';
+import { TargetState } from '@rocketmq-connect/proto/common';
 import { ConnectorServiceDefinition } from '@rocketmq-connect/proto/connector';
+import { PluginKind } from '@rocketmq-connect/proto/plugin';
 import { StoredOffset, StoredOwner, StoredRunner, StoredSpec, StoredTarget, StoredTaskSet } from '@rocketmq-connect/proto/storage';
 import type { Registration } from '@rocketmq-connect/task-runner-service/claims';
 import { CommitStream } from '@rocketmq-connect/task-runner-service/commit-stream';
@@ -198,8 +199,8 @@ export class TestRunner {
     const session = `${name}-${lease.id}`;
     const keepAlive = (): void => void clock.after(3000, () => void lease.keepAlive().then((ttl) => ttl > 0 && keepAlive(), keepAlive));
     keepAlive();
-    const plugins = [{ name: 'Scripted', version: '1.0.0', type: ConnectorType.SOURCE, aliases: [], secretKeys: [] }];
-    const stored = { id: name, session, endpoint: `${name}:1`, labels: {}, zone: '', capacity: 0, plugins, version: '' };
+    const plugins = [{ name: 'Scripted', version: '1.0.0', kind: PluginKind.SOURCE, aliases: [], secretKeys: [] }];
+    const stored = { id: name, session, endpoint: `${name}:1`, labels: {}, zone: '', capacity: 0, plugins, brokenPlugins: [], version: '' };
     const value = JSON.stringify(StoredRunner.toJSON(stored));
     const put = { op: 'put', key: keys.runner(name), value, leaseId: lease.id } as const;
     let { revision } = await store.txn({ compare: [], then: [put] });

@@ -20,6 +20,7 @@ import {
   unitStateToJSON,
   unitStateToNumber,
 } from "./common.ts";
+import { BrokenPlugin, PluginKind, pluginKindFromJSON, pluginKindToJSON, pluginKindToNumber } from "./plugin.ts";
 
 export const protobufPackage = "rocketmq.connect.v1";
 
@@ -181,6 +182,8 @@ export interface StoredRunner {
   capacity: number;
   plugins: PluginRef[];
   version: string;
+  /** What its configuration names and cannot be loaded. */
+  brokenPlugins: BrokenPlugin[];
 }
 
 export interface StoredRunner_LabelsEntry {
@@ -191,7 +194,7 @@ export interface StoredRunner_LabelsEntry {
 export interface PluginRef {
   name: string;
   version: string;
-  type: ConnectorType;
+  kind: PluginKind;
   aliases: string[];
   /** Configuration keys whose schema says secret. */
   secretKeys: string[];
@@ -2525,7 +2528,17 @@ export const StoredLeader: MessageFns<StoredLeader> = {
 };
 
 function createBaseStoredRunner(): StoredRunner {
-  return { id: "", session: "", endpoint: "", labels: {}, zone: "", capacity: 0, plugins: [], version: "" };
+  return {
+    id: "",
+    session: "",
+    endpoint: "",
+    labels: {},
+    zone: "",
+    capacity: 0,
+    plugins: [],
+    version: "",
+    brokenPlugins: [],
+  };
 }
 
 export const StoredRunner: MessageFns<StoredRunner> = {
@@ -2553,6 +2566,9 @@ export const StoredRunner: MessageFns<StoredRunner> = {
     }
     if (message.version !== "") {
       writer.uint32(66).string(message.version);
+    }
+    for (const v of message.brokenPlugins) {
+      BrokenPlugin.encode(v!, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -2637,6 +2653,14 @@ export const StoredRunner: MessageFns<StoredRunner> = {
             message.version = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.brokenPlugins.push(BrokenPlugin.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2672,6 +2696,11 @@ export const StoredRunner: MessageFns<StoredRunner> = {
       capacity: isSet(object.capacity) ? globalThis.Number(object.capacity) : 0,
       plugins: globalThis.Array.isArray(object?.plugins) ? object.plugins.map((e: any) => PluginRef.fromJSON(e)) : [],
       version: isSet(object.version) ? globalThis.String(object.version) : "",
+      brokenPlugins: globalThis.Array.isArray(object?.brokenPlugins)
+        ? object.brokenPlugins.map((e: any) => BrokenPlugin.fromJSON(e))
+        : globalThis.Array.isArray(object?.broken_plugins)
+        ? object.broken_plugins.map((e: any) => BrokenPlugin.fromJSON(e))
+        : [],
     };
   },
 
@@ -2707,6 +2736,9 @@ export const StoredRunner: MessageFns<StoredRunner> = {
     if (message.version !== "") {
       obj.version = message.version;
     }
+    if (message.brokenPlugins?.length) {
+      obj.brokenPlugins = message.brokenPlugins.map((e) => BrokenPlugin.toJSON(e));
+    }
     return obj;
   },
 
@@ -2731,6 +2763,7 @@ export const StoredRunner: MessageFns<StoredRunner> = {
     message.capacity = object.capacity ?? 0;
     message.plugins = object.plugins?.map((e) => PluginRef.fromPartial(e)) || [];
     message.version = object.version ?? "";
+    message.brokenPlugins = object.brokenPlugins?.map((e) => BrokenPlugin.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2821,7 +2854,7 @@ export const StoredRunner_LabelsEntry: MessageFns<StoredRunner_LabelsEntry> = {
 };
 
 function createBasePluginRef(): PluginRef {
-  return { name: "", version: "", type: ConnectorType.UNSPECIFIED, aliases: [], secretKeys: [] };
+  return { name: "", version: "", kind: PluginKind.UNSPECIFIED, aliases: [], secretKeys: [] };
 }
 
 export const PluginRef: MessageFns<PluginRef> = {
@@ -2832,8 +2865,8 @@ export const PluginRef: MessageFns<PluginRef> = {
     if (message.version !== "") {
       writer.uint32(18).string(message.version);
     }
-    if (message.type !== ConnectorType.UNSPECIFIED) {
-      writer.uint32(24).int32(connectorTypeToNumber(message.type));
+    if (message.kind !== PluginKind.UNSPECIFIED) {
+      writer.uint32(24).int32(pluginKindToNumber(message.kind));
     }
     for (const v of message.aliases) {
       writer.uint32(34).string(v!);
@@ -2878,7 +2911,7 @@ export const PluginRef: MessageFns<PluginRef> = {
               break;
             }
 
-            message.type = connectorTypeFromJSON(reader.int32());
+            message.kind = pluginKindFromJSON(reader.int32());
             continue;
           }
           case 4: {
@@ -2913,7 +2946,7 @@ export const PluginRef: MessageFns<PluginRef> = {
     return {
       name: isSet(object.name) ? globalThis.String(object.name) : "",
       version: isSet(object.version) ? globalThis.String(object.version) : "",
-      type: isSet(object.type) ? connectorTypeFromJSON(object.type) : ConnectorType.UNSPECIFIED,
+      kind: isSet(object.kind) ? pluginKindFromJSON(object.kind) : PluginKind.UNSPECIFIED,
       aliases: globalThis.Array.isArray(object?.aliases) ? object.aliases.map((e: any) => globalThis.String(e)) : [],
       secretKeys: globalThis.Array.isArray(object?.secretKeys)
         ? object.secretKeys.map((e: any) => globalThis.String(e))
@@ -2931,8 +2964,8 @@ export const PluginRef: MessageFns<PluginRef> = {
     if (message.version !== "") {
       obj.version = message.version;
     }
-    if (message.type !== ConnectorType.UNSPECIFIED) {
-      obj.type = connectorTypeToJSON(message.type);
+    if (message.kind !== PluginKind.UNSPECIFIED) {
+      obj.kind = pluginKindToJSON(message.kind);
     }
     if (message.aliases?.length) {
       obj.aliases = message.aliases;
@@ -2950,7 +2983,7 @@ export const PluginRef: MessageFns<PluginRef> = {
     const message = createBasePluginRef();
     message.name = object.name ?? "";
     message.version = object.version ?? "";
-    message.type = object.type ?? ConnectorType.UNSPECIFIED;
+    message.kind = object.kind ?? PluginKind.UNSPECIFIED;
     message.aliases = object.aliases?.map((e) => e) || [];
     message.secretKeys = object.secretKeys?.map((e) => e) || [];
     return message;
