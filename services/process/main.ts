@@ -57,9 +57,12 @@ export async function startProcess(
   factories: readonly ServiceFactory[],
 ): Promise<RunningProcess> {
   const dataDirectory = openDataDirectory(settings.dataDir);
+  const terminal = process.stdout.isTTY === true;
   const log = createLogger({
     level: settings.log.level,
-    pretty: settings.log.format === 'auto' ? process.stdout.isTTY : settings.log.format === 'pretty',
+    pretty: settings.log.format === 'auto' ? terminal : settings.log.format === 'pretty',
+    // A live line may stand where the log line is to go: it is cleared, and drawn again below.
+    ...(terminal ? { destination: { write: (line: string) => process.stdout.write(`\r\x1b[2K${line}`) } } : {}),
   });
   const undo: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
