@@ -7,7 +7,7 @@ import type { Action, User } from './user.ts';
 import { SINK, SOURCE, type World } from './world.ts';
 
 /** One thing that happens at one moment; plain data, so that a plan can be read and cut short. */
-export type Fault = { readonly atMs: number } & Blow;
+type Fault = { readonly atMs: number } & Blow;
 
 type Blow =
   | { readonly kind: 'crash'; readonly process: string; readonly forMs: number }
@@ -23,7 +23,7 @@ type Blow =
   | { readonly kind: 'user'; readonly action: Action };
 
 /** Chances, of one thousand: that a packet, a call of the store, an operation of the log, a call of an outside system goes wrong. */
-export interface Rates {
+interface Rates {
   readonly packet: number;
   readonly store: number;
   readonly log: number;
@@ -107,7 +107,7 @@ function drawAction(random: Random): Action {
   return act === 'reconfigure' || act === 'recreate' ? { act, connector, tasksMax: between(random, 1, 3) } : { act, connector };
 }
 
-/** Lets a plan happen; the result ends all of it and repairs what is broken. */
+/** Lets a plan happen; the result ends all of it and repairs what is broken. What ends by itself does so within 12 s; a deaf watch stays deaf. */
 export function unleash(plan: FaultPlan, world: World, user: User, seed: number): () => void {
   const random = seededRandom(seed * 104_729 + 2);
   const chance = (perMille: number): boolean => random() * 1_000 < perMille;
@@ -126,13 +126,7 @@ export function unleash(plan: FaultPlan, world: World, user: User, seed: number)
     world.store.faults = undefined;
     world.log.faults = () => undefined;
     world.weather.outsideTrouble = 0;
-    world.network.heal();
     for (const name of world.names) {
-      const client = world.client(name);
-      if (client !== undefined) {
-        client.watchDelayMs = 0;
-        client.heal();
-      }
       world.process(name)?.resume();
       world.start(name);
     }

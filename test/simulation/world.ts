@@ -54,7 +54,7 @@ interface Member {
   readonly hosts: ObservedHosts | undefined;
 }
 
-export const TOPIC = 'numbers';
+const TOPIC = 'numbers';
 export const SOURCE = 'src';
 export const SINK = 'snk';
 const CONFIG_ADDRESS = 'config:1';
