@@ -32,7 +32,10 @@ export interface Request {
 interface Pending {
   readonly resolve: (frame: Frame) => void;
   readonly reject: (error: Error) => void;
-  readonly cancelTimer: () => void;
+  readonly code: number;
+  readonly timeoutMs: number;
+  /** Monotonic. */
+  readonly deadlineMs: number;
 }
 
 /**
@@ -47,6 +50,9 @@ export class RemotingConnection {
   #opaque = 0;
   /** Monotonic. */
   #heardAtMs: number;
+  /** One timer for all requests: one each would cost more than the request. */
+  #lookAtMs = Number.POSITIVE_INFINITY;
+  #cancelLook: () => void = () => {};
   #corked = false;
   #closed: Error | null = null;
 
@@ -109,14 +115,9 @@ export class RemotingConnection {
     return new Promise((resolve, reject) => {
       if (this.#closed !== null) return reject(refused(this.address, this.#closed));
       const opaque = this.#nextOpaque();
-      const cancelTimer = this.#settings.clock.after(timeoutMs, () => {
-        this.#pending.delete(opaque);
-        const text = `${this.address} did not answer request ${request.code} in ${timeoutMs} ms`;
-        reject(new RetriableError(text, { code: 'REQUEST_TIMEOUT' }));
-        // Silent for long, or stuck within a frame: the other side may be gone without a word.
-        if (this.#settings.clock.monotonic() - this.#heardAtMs > timeoutMs / 2) this.#end(new Error(text));
-      });
-      this.#pending.set(opaque, { resolve, reject, cancelTimer });
+      const deadlineMs = this.#settings.clock.monotonic() + timeoutMs;
+      this.#pending.set(opaque, { resolve, reject, code: request.code, timeoutMs, deadlineMs });
+      if (deadlineMs < this.#lookAtMs) this.#lookAt(deadlineMs);
       this.#write(request, opaque, false);
     });
   }
@@ -160,16 +161,41 @@ export class RemotingConnection {
     const pending = this.#pending.get(frame.opaque);
     if (pending === undefined) return;
     this.#pending.delete(frame.opaque);
-    pending.cancelTimer();
     pending.resolve(frame);
+  }
+
+  #lookAt(timeMs: number): void {
+    this.#cancelLook();
+    this.#lookAtMs = timeMs;
+    this.#cancelLook = this.#settings.clock.after(Math.max(1, Math.ceil(timeMs - this.#settings.clock.monotonic())), () => this.#expire());
+  }
+
+  #expire(): void {
+    const now = this.#settings.clock.monotonic();
+    let next = Number.POSITIVE_INFINITY;
+    let silence: Error | null = null;
+    for (const [opaque, { reject, code, timeoutMs, deadlineMs }] of this.#pending) {
+      if (deadlineMs > now) {
+        next = Math.min(next, deadlineMs);
+        continue;
+      }
+      this.#pending.delete(opaque);
+      const text = `${this.address} did not answer request ${code} in ${timeoutMs} ms`;
+      reject(new RetriableError(text, { code: 'REQUEST_TIMEOUT' }));
+      // Silent for long, or stuck within a frame: the other side may be gone without a word.
+      if (now - this.#heardAtMs > timeoutMs / 2) silence = new Error(text);
+    }
+    this.#lookAtMs = Number.POSITIVE_INFINITY;
+    if (silence !== null) this.#end(silence);
+    else if (next < Number.POSITIVE_INFINITY) this.#lookAt(next);
   }
 
   #end(error: Error, destroy = true): void {
     if (destroy) this.#socket.destroy();
     if (this.#closed !== null) return;
     this.#closed = error;
+    this.#cancelLook();
     for (const pending of this.#pending.values()) {
-      pending.cancelTimer();
       pending.reject(
         new RetriableError(`the connection to ${this.address} is lost: ${error.message}`, { code: 'CONNECTION_LOST', cause: error }),
       );
