@@ -171,6 +171,7 @@ export class QueueSender {
         if (unknown && this.mark !== null) {
           const found = await findInTail(log, this.queue, this.mark.end, batch.messages, signal);
           if (found !== undefined) return found;
+          if (sessionIsOver()) throw sessionOver();
         }
         return (await log.send(this.queue, batch.messages)).offset;
       } catch (error) {

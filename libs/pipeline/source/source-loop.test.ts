@@ -268,6 +268,20 @@ describe('source loop', () => {
     assert.equal(world.offsets.size, 0);
   });
 
+  it('invariant 6: does not repeat a send of unknown outcome when the session ended while it looked for the first', async () => {
+    script.batches.push({ records: lines(0, 1) });
+    let isUnknown = false;
+    world.log.faults = ({ operation }) => {
+      if (operation === 'ask' && isUnknown) world.deadline.set(0.001);
+      if (operation !== 'send' || isUnknown) return undefined;
+      isUnknown = true;
+      return { fails: 'lost' };
+    };
+    world.start(config);
+    assert.equal((await world.failed()).code, 'SESSION_OVER');
+    assert.deepEqual(world.bodies('t'), []);
+  });
+
   it('keeps the order of a key, and of a partition without keys, in one queue', async () => {
     script.batches.push({
       records: lines(0, 30).map((record, i) => ({
