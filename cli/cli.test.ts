@@ -63,6 +63,18 @@ describe('rocketmq-connect', function () {
     assert.deepEqual(JSON.parse((await run('connectors', 'list', '--json')).out), [info]);
   });
 
+  it('shows the whole error of one connector, of which the table has the beginning', async () => {
+    const trace = `FILE_FAULT: ${'x'.repeat(150)}. Free the disk.`;
+    const tasks = [{ id: 0, state: 'FAILED', worker_id: 'r', trace }];
+    answers['GET /connectors/a/status'] = {
+      status: 200,
+      body: { name: 'a', type: 'sink', connector: { state: 'RUNNING', worker_id: 'r' }, tasks },
+    };
+    const { out } = await run('status', 'a');
+    assert.match(out, /task 0 .*FAILED .*FILE_FAULT: x+\n/);
+    assert.ok(out.endsWith(`\na, task 0: ${trace}\n`), out);
+  });
+
   it('applies a file idempotently: created, updated, unchanged', async () => {
     const documents =
       'name: a b\nconfig: {connector.class: X, tasks.max: 1}\n---\nname: c\nconfig: {connector.class: X}\n---\nname: d\nconfig: {connector.class: Y}\n';

@@ -14,6 +14,7 @@ export async function status(name: string | undefined, options: RemoteOptions & 
     else {
       if (options.watch && process.stdout.isTTY) process.stdout.write('\x1b[2J\x1b[H');
       print(statuses);
+      if (name !== undefined) printTraces(statuses);
     }
     if (options.watch) await sleep(1000);
   } while (options.watch);
@@ -31,6 +32,14 @@ function print(statuses: readonly ConnectorStatus[]): void {
     ...one.tasks.map((task) => [`  task ${task.id}`, '', stateColor(task.state), task.worker_id, firstLine(task.trace)]),
   ]);
   printLine(table(['name', 'type', 'state', 'runner', 'error'], rows));
+}
+
+/** The table has room for the beginning of an error only. */
+function printTraces(statuses: readonly ConnectorStatus[]): void {
+  for (const { name, connector, tasks } of statuses) {
+    if (connector.trace !== undefined) printLine(`\n${name}: ${connector.trace}`);
+    for (const { id, trace } of tasks) if (trace !== undefined) printLine(`\n${name}, task ${id}: ${trace}`);
+  }
 }
 
 function firstLine(trace: string | undefined): string {

@@ -102,7 +102,16 @@ export function toPlainError(error: unknown): PlainError {
       ...(error.stack === undefined ? {} : { stack: error.stack }),
     };
   }
-  return { name: 'Error', kind: 'fatal', code: 'UNEXPECTED', message: String(error) };
+  return { name: 'Error', kind: 'fatal', code: 'UNEXPECTED', message: textOf(error) };
+}
+
+/** Of anything that can be thrown, also of what refuses to be a text. */
+function textOf(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return `an ${typeof value} that has no text`;
+  }
 }
 
 /** The inverse of `toPlainError`. */

@@ -136,11 +136,23 @@ export class HostedRun {
   }
 }
 
-/** What a status shows of an error. */
-function fromError(error: PlainError): Failure {
-  const remedy = error.remedy === undefined ? '' : `. ${error.remedy}`;
-  return { kind: error.kind, message: `${error.code}: ${error.message}${remedy}`, counted: true };
+/** What a status shows of an error: its remedy, or, of what nobody expected, where in the code it was thrown. */
+function fromError({ kind, code, message, remedy, stack }: PlainError): Failure {
+  const end = /[.!?]$/.test(message) ? ' ' : '. ';
+  const frames = (stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
+  const more =
+    remedy !== undefined
+      ? end + remedy
+      : code === 'UNEXPECTED'
+        ? frames
+            .slice(0, FRAMES_MAX)
+            .map((line) => `\n${line}`)
+            .join('')
+        : '';
+  return { kind, message: `${code}: ${message}${more}`, counted: true };
 }
+
+const FRAMES_MAX = 8;
 
 export function toFailure(error: unknown): Failure {
   return error instanceof UnitFailed ? error.failure : fromError(toPlainError(error));

@@ -22,8 +22,11 @@ async function answerTo(host: Host, question: HostQuestion, signal: AbortSignal)
       return { ask: 'catalogue', plugins: catalogue.info(), broken: catalogue.broken };
     case 'describe':
       return { ask: 'describe', ...describePlugin(catalogue, question.plugin, question.version || undefined) };
-    case 'validate':
-      return { ask: 'validate', validation: validateConnector(catalogue, question.plugin, question.config, references) };
+    case 'validate': {
+      const validation = validateConnector(catalogue, question.plugin, question.config, references);
+      for (const key of validation.secretKeys) host.secrets.add(question.config[key] ?? '');
+      return { ask: 'validate', validation };
+    }
     case 'plan':
       return { ask: 'plan', tasks: await planTasks(host, question.connectorConfig, question.positions, signal) };
     case 'alterOffsets':

@@ -1,4 +1,5 @@
 import { type SinkDefinition, type SourceDefinition, toPlainError } from '@rocketmq-connect/sdk';
+import { hideSecretsInError } from '../config/secrets.ts';
 import type { HostCommand, TaskStart } from '../host-protocol.ts';
 import { answer } from './answers.ts';
 import { ConnectorUnit } from './connector-unit.ts';
@@ -15,6 +16,8 @@ export type { HostOptions } from './host.ts';
 /** The inside of a task host: takes commands, posts events (host-protocol.ts). */
 export interface HostRuntime {
   handle(command: HostCommand): void;
+  /** An error that belongs to no unit, without the secrets of all of them. */
+  hideSecrets(error: unknown): unknown;
   /** Ends everything, without last words. */
   close(): Promise<void>;
 }
@@ -27,6 +30,7 @@ export function createHostRuntime(options: HostOptions): HostRuntime {
     ...options,
     logs: new HostLogs(options.clock, (lines) => options.post({ type: 'logs', lines })),
     stats: new HostStats(options.clock, (counters) => options.post({ type: 'stats', counters })),
+    secrets: new Set(),
     remove: (unit) => {
       host.stats.remove(unit);
       host.logs.flush();
@@ -67,6 +71,11 @@ export function createHostRuntime(options: HostOptions): HostRuntime {
 
   return {
     handle,
+    hideSecrets: (error) =>
+      hideSecretsInError(
+        error,
+        [...host.secrets].sort((a, b) => b.length - a.length),
+      ),
     async close() {
       ended.abort(new Error('the host ends'));
       await Promise.all([...units.values()].map((unit) => unit.stop()));

@@ -24,6 +24,8 @@ export interface HostOptions {
 export interface Host extends HostOptions {
   readonly logs: HostLogs;
   readonly stats: HostStats;
+  /** Of every configuration that was resolved here: for errors of which nobody can tell whose they are. */
+  readonly secrets: Set<string>;
   /** The unit has ended. */
   readonly remove: (unit: string) => void;
 }

@@ -54,6 +54,7 @@ export function resolveConnector(host: Host, connectorConfigTexts: Readonly<Reco
   const definition = host.catalogue.connector(name.trim(), connectorConfigTexts['connector.plugin.version']?.trim());
   const resolved = resolveReferences(connectorConfigTexts, host.references);
   const secrets = secretValues(connectorConfigTexts, resolved, host.references, pluginInfo(definition).secretKeys);
+  for (const secret of secrets) host.secrets.add(secret);
   try {
     return { definition, config: connectorConfig(definition, resolved) as never, resolved, settings: pipelineSettings(resolved), secrets };
   } catch (error) {

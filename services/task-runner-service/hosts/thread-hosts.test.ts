@@ -81,7 +81,7 @@ describe('thread hosts', () => {
     connector: 'c',
     task: 0,
     generation: '0000000000000001',
-    connectorConfig: { name: 'c', 'connector.class': 'Misbehaving', does },
+    connectorConfig: { name: 'c', 'connector.class': 'Misbehaving', does, password: 'hunter2' },
     taskConfig: {},
     queues: [],
     paused: false,
@@ -108,6 +108,7 @@ describe('thread hosts', () => {
   const ends: readonly (readonly [string, HostExit['reason'], RegExp])[] = [
     ['exit', 'crashed', /process\.exit\(3\)/],
     ['throw', 'crashed', /thrown where nobody listens/],
+    ['reject', 'crashed', /^nobody awaits \[hidden\]$/],
     ['leak', 'outOfMemory', /more than 64 MB of heap/],
     ['block', 'crashed', /event loop was blocked/],
   ];

@@ -28,6 +28,10 @@ const runtime = createHostRuntime({
   references: { env: process.env, readFile: (path) => readFileSync(path, 'utf8') },
   post: (event) => port.postMessage(event),
 });
+// Thrown where nobody listens, it ends this thread, and its text becomes the reason that everybody sees.
+process.on('uncaughtException', (error) => {
+  throw runtime.hideSecrets(error);
+});
 const beats = new Int32Array(pulse);
 const beat = (): void => void Atomics.add(beats, 0, 1);
 beat();
