@@ -49,19 +49,28 @@ const KINDS = [
   'wallClock',
   'user',
 ] as const satisfies readonly Blow['kind'][];
+const CHURN: readonly Blow['kind'][] = ['hostCrash', 'hostCrash', 'crash', 'suspend', 'user', 'user', 'user'];
+const ACTS: readonly Action['act'][] = ['pause', 'resume', 'resume', 'stop', 'restart', 'reconfigure', 'recreate'];
+const MOVING_ACTS: readonly Action['act'][] = ['reconfigure', 'reconfigure', 'reconfigure', 'recreate', 'stop', 'resume'];
 
-/** What goes wrong under a seed. Each seed leaves out some kinds, so that others come close together (swarm testing). */
+/** `swarm`: anything, with some kinds left out by each seed so that others come close together. `churn`: tasks move without rest. */
+export const PROFILES = ['swarm', 'churn'] as const;
+export type Profile = (typeof PROFILES)[number];
+
+/** What goes wrong under a seed. */
 export function drawFaults(
   seed: number,
+  profile: Profile,
   world: { readonly runners: readonly string[]; readonly names: readonly string[] },
   withinMs: number,
 ): FaultPlan {
   const random = seededRandom(seed * 7919 + 1);
-  const kinds = KINDS.filter(() => random() < 0.5);
-  const everyMs = between(random, 400, 5_000);
+  const churn = profile === 'churn';
+  const kinds: readonly Blow['kind'][] = churn ? CHURN : KINDS.filter(() => random() < 0.5);
+  const everyMs = churn ? between(random, 300, 3_000) : between(random, 400, 5_000);
   const faults: Fault[] = [];
   for (let atMs = between(random, 0, 4_000); atMs < withinMs && kinds.length > 0; atMs += between(random, 1, 2 * everyMs)) {
-    faults.push({ atMs, ...drawBlow(one(random, kinds), random, world) });
+    faults.push({ atMs, ...drawBlow(one(random, kinds), random, world, churn ? MOVING_ACTS : ACTS) });
   }
   const rate = (most: number): number => (random() < 0.5 ? 0 : between(random, 1, most));
   return { faults, rates: { packet: rate(30), store: rate(60), log: rate(80), outside: rate(60) } };
@@ -71,6 +80,7 @@ function drawBlow(
   kind: Blow['kind'],
   random: Random,
   { runners, names }: { readonly runners: readonly string[]; readonly names: readonly string[] },
+  acts: readonly Action['act'][],
 ): Blow {
   // Half of what hits a process hits a runner that has work.
   const process = random() < 0.6 ? one(random, runners) : one(random, names);
@@ -97,13 +107,13 @@ function drawBlow(
     case 'wallClock':
       return { kind, byMs: between(random, -3_600_000, 3_600_000) };
     case 'user':
-      return { kind, action: drawAction(random) };
+      return { kind, action: drawAction(random, acts) };
   }
 }
 
-function drawAction(random: Random): Action {
+function drawAction(random: Random, acts: readonly Action['act'][]): Action {
   const connector = one(random, [SOURCE, SINK]);
-  const act = one(random, ['pause', 'resume', 'resume', 'stop', 'restart', 'reconfigure', 'recreate'] as const);
+  const act = one(random, acts);
   return act === 'reconfigure' || act === 'recreate' ? { act, connector, tasksMax: between(random, 1, 3) } : { act, connector };
 }
 

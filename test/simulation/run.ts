@@ -1,9 +1,11 @@
-import { drawFaults, type FaultPlan, unleash } from './faults.ts';
+import { drawFaults, type FaultPlan, type Profile, unleash } from './faults.ts';
 import { User } from './user.ts';
 import { SINK, SOURCE, World, type Wraps } from './world.ts';
 
 export interface RunOptions {
   readonly seed: number;
+  /** Default `swarm`. */
+  readonly profile?: Profile;
   /** Instead of what the seed draws. */
   readonly plan?: FaultPlan;
   readonly wraps?: Wraps;
@@ -25,11 +27,11 @@ const QUIET_MS_MAX = 180_000;
 
 /** One life of a mesh, from its seed. */
 export async function run(options: RunOptions): Promise<RunResult> {
-  const world = new World({ ...options, runners: ['r1', 'r2', 'r3'], streams: 3, queues: 4 });
+  const world = new World({ ...options, runners: ['r1', 'r2', 'r3'], streams: 2 + (options.seed % 5), queues: 4 });
   const startMs = world.clock.monotonic();
   let violation = '';
   try {
-    violation = await live(world, options.seed, options.plan ?? drawFaults(options.seed, world, FAULTS_MS));
+    violation = await live(world, options.seed, options.plan ?? drawFaults(options.seed, options.profile ?? 'swarm', world, FAULTS_MS));
   } catch (error) {
     violation = (error as Error).stack ?? String(error);
   }
