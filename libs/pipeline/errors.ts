@@ -90,8 +90,11 @@ export class ErrorPlace {
     const { settings, deadLetters, log, signal } = this.#options;
     const error = this.#options.hide(thrown);
     // A stop fails whatever waits; that is no record's error.
-    if (signal.aborted || settings.tolerance === 'none' || isOfTheTask(error)) throw error;
-    if (settings.logEnable) log.error(`a record failed in ${failed.stage}: ${messageOf(error)}`, this.#details(failed, error));
+    if (signal.aborted || isOfTheTask(error)) throw error;
+    // Which record it was has to be told where the task fails of it, or nobody finds it.
+    if (settings.logEnable || settings.tolerance === 'none')
+      log.error(`a record failed in ${failed.stage}: ${messageOf(error)}`, this.#details(failed, error));
+    if (settings.tolerance === 'none') throw error;
     if (deadLetters === null) return 'skipped';
     const headers = settings.deadLetterHeaders ? this.#headers(failed, error) : '';
     await deadLetters.send(failed.body.subarray(0, MAX_DEAD_BYTES), withRoom(failed.properties, headers));

@@ -17,6 +17,7 @@ describe('toPlainError', () => {
     };
     const thrown: [unknown, string][] = [
       [new TypeError('boom'), 'boom'],
+      [new Error('fetch failed', { cause: new Error('connect refused') }), 'fetch failed: caused by connect refused'],
       ['a text', 'a text'],
       [undefined, 'undefined'],
       [noText, 'an object that has no text'],

@@ -98,11 +98,18 @@ export function toPlainError(error: unknown): PlainError {
       name: error.name,
       kind: 'fatal',
       code: 'UNEXPECTED',
-      message: error.message,
+      message: withCauses(error),
       ...(error.stack === undefined ? {} : { stack: error.stack }),
     };
   }
   return { name: 'Error', kind: 'fatal', code: 'UNEXPECTED', message: textOf(error) };
+}
+
+/** "fetch failed" alone tells nothing: what it was caused by does not cross threads otherwise. */
+function withCauses(error: Error): string {
+  const messages = [error.message];
+  for (let cause = error.cause; cause instanceof Error && messages.length < 5; cause = cause.cause) messages.push(cause.message);
+  return messages.filter((message) => message !== '').join(': caused by ');
 }
 
 /** Of anything that can be thrown, also of what refuses to be a text. */

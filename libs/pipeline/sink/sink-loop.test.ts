@@ -204,6 +204,10 @@ describe('sink loop', () => {
     start();
     assert.equal((await world.failed()).code, 'UNWANTED');
     assert.equal(world.positions.size, 0);
+    const line = world.lines.find(({ level }) => level === 'error');
+    assert.equal(line?.message, 'a record failed in TASK_PUT: unwanted');
+    const { topic, queue, offset, record } = line?.fields ?? {};
+    assert.deepEqual([topic, queue, offset, record], ['t', 0, 0, undefined]);
   });
 
   it('S102: a retriable put gets the same records again after a backoff, and commits go on between', async () => {
