@@ -62,6 +62,14 @@ describe('standalone', function () {
     assert.equal(await second.interrupt(), 0);
   });
 
+  it('stops cleanly when it is asked to while it starts', async () => {
+    const process = spawnStandalone({ dataDir, cwd });
+    running.push(process);
+    await waitFor(() => /joined the cluster/.test(process.output()), 'it is starting');
+    assert.equal(await process.interrupt(), 0, process.output());
+    assert.match(process.output(), /stopped\n$/);
+  });
+
   it('goes on at once after kill -9: no old lease is waited for, no line lost or doubled', async () => {
     const lines = join(dataDir, 'quickstart/lines.txt');
     const copy = join(dataDir, 'quickstart/copy.txt');

@@ -10,7 +10,7 @@ import { EmbeddedStore } from '@rocketmq-connect/metadata-store/embedded';
 import { type Clock, ConfigError, type Random } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import { createLogger } from '@rocketmq-connect/telemetry/pino';
-import { untilSignal } from './signals.ts';
+import { listenForEnd } from './signals.ts';
 
 /** What every service of a process shares: one store, one gRPC port, one clock, one logger. */
 export interface ProcessContext {
@@ -117,10 +117,15 @@ export async function startProcess(
 
 /** Runs services until the process is asked to end (SIGINT, SIGTERM), then stops them in order. A second signal ends at once. */
 export async function runProcess(settings: Settings, baseDirectory: string, factories: readonly ServiceFactory[]): Promise<void> {
-  const running = await startProcess(settings, baseDirectory, factories);
-  running.context.log.info('ready', { grpc: running.context.address() });
-  await untilSignal();
-  await running.stop();
+  const end = listenForEnd();
+  try {
+    const running = await startProcess(settings, baseDirectory, factories);
+    running.context.log.info('ready', { grpc: running.context.address() });
+    await end.asked;
+    await running.stop();
+  } finally {
+    end.dispose();
+  }
 }
 
 function openDataDirectory(directory: string): string {
@@ -137,4 +142,4 @@ function openDataDirectory(directory: string): string {
   return path;
 }
 
-export { untilSignal } from './signals.ts';
+export { type EndRequest, listenForEnd } from './signals.ts';

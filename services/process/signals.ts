@@ -1,21 +1,37 @@
 /** A terminal signals the whole process group, and npm or a wrapper passes the signal on: what comes so soon is the same one again. */
 const SAME_SIGNAL_MS = 300;
 
-/** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. Keeps the process alive meanwhile. */
-export function untilSignal(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    const alive = setInterval(() => {}, 60_000);
-    const onSignal = (signal: NodeJS.Signals): void => {
-      clearInterval(alive);
-      const at = performance.now();
-      for (const name of ['SIGINT', 'SIGTERM'] as const) {
-        process.off(name, onSignal);
-        process.on(name, () => {
-          if (performance.now() - at > SAME_SIGNAL_MS) process.exit(130);
-        });
-      }
-      resolve(signal);
-    };
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, onSignal);
+export interface EndRequest {
+  /** Resolves at the first SIGINT or SIGTERM. */
+  readonly asked: Promise<void>;
+  /** Listens no more: the process ends by itself, or by the next signal. */
+  dispose(): void;
+}
+
+/**
+ * Listens for SIGINT and SIGTERM and keeps the process alive until one comes; a second one ends the process at once. Call it before the
+ * start: a signal that comes during the start must stop what was started in order, too.
+ */
+export function listenForEnd(): EndRequest {
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  const alive = setInterval(() => {}, 60_000);
+  let askedAt: number | undefined;
+  let ask: () => void = () => {};
+  const asked = new Promise<void>((resolve) => {
+    ask = resolve;
   });
+  const onSignal = (): void => {
+    if (askedAt !== undefined && performance.now() - askedAt > SAME_SIGNAL_MS) process.exit(130);
+    askedAt ??= performance.now();
+    clearInterval(alive);
+    ask();
+  };
+  for (const name of signals) process.on(name, onSignal);
+  return {
+    asked,
+    dispose: () => {
+      clearInterval(alive);
+      for (const name of signals) process.off(name, onSignal);
+    },
+  };
 }

@@ -2,10 +2,10 @@ import { dirname } from 'node:path';
 import { configService } from '@rocketmq-connect/config-service/main';
 import type { LoadedSettings } from '@rocketmq-connect/configuration';
 import { gateway } from '@rocketmq-connect/gateway/main';
-import { startProcess, untilSignal } from '@rocketmq-connect/process';
+import { type EndRequest, listenForEnd, type ProcessContext, startProcess } from '@rocketmq-connect/process';
 import { schedulerService } from '@rocketmq-connect/scheduler-service/main';
 import { taskRunner } from '@rocketmq-connect/task-runner-service/main';
-import { type LiveLine, startLiveLine } from './live-line.ts';
+import { startLiveLine } from './live-line.ts';
 import { loadQuickstart } from './quickstart.ts';
 
 export interface StandaloneOptions {
@@ -14,9 +14,17 @@ export interface StandaloneOptions {
 }
 
 /** The whole mesh in one process, over real gRPC on loopback, on the embedded store and log; ends at SIGINT or SIGTERM. */
-export async function runStandalone({ settings, file }: LoadedSettings, options: StandaloneOptions): Promise<void> {
+export async function runStandalone(loaded: LoadedSettings, options: StandaloneOptions): Promise<void> {
+  const end = listenForEnd();
+  try {
+    await runUntil(end, loaded, options);
+  } finally {
+    end.dispose();
+  }
+}
+
+async function runUntil(end: EndRequest, { settings, file }: LoadedSettings, options: StandaloneOptions): Promise<void> {
   const startedAt = performance.now();
-  const terminal = process.stdout.isTTY === true;
   let url = '';
   const running = await startProcess(settings, file === '' ? process.cwd() : dirname(file), [
     configService,
@@ -37,21 +45,22 @@ export async function runStandalone({ settings, file }: LoadedSettings, options:
   say(`RocketMQ Connect ${context.version} is ready in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
   say(`  REST  ${url}   docs ${url}/docs   gRPC ${context.address()}   data ${context.dataDirectory}`);
 
-  let line: LiveLine | undefined;
-  try {
-    if (options.quickstart) {
-      const loaded = await loadQuickstart(context);
-      if (loaded !== null) say(`  quickstart: echo hello >> ${loaded.source}   then look at ${loaded.copy}`);
-    }
-    line = startLiveLine(context, terminal);
-  } catch (error) {
-    context.log.error('the quickstart could not be loaded', { error: error instanceof Error ? error.message : String(error) });
-  }
-  await untilSignal();
-  line?.stop();
+  if (options.quickstart) await Promise.race([sayQuickstart(context), end.asked]);
+  const line = startLiveLine(context, process.stdout.isTTY === true);
+  await end.asked;
+  line.stop();
   say('stopping: tasks commit and hand over (again to end at once)');
   await running.stop();
   say('stopped');
+}
+
+async function sayQuickstart(context: ProcessContext): Promise<void> {
+  try {
+    const loaded = await loadQuickstart(context);
+    if (loaded !== null) say(`  quickstart: echo hello >> ${loaded.source}   then look at ${loaded.copy}`);
+  } catch (error) {
+    context.log.error('the quickstart could not be loaded', { error: error instanceof Error ? error.message : String(error) });
+  }
 }
 
 function say(text: string): void {
