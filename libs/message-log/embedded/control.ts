@@ -18,6 +18,8 @@ const BROKEN = 3;
 const MIN_OFFSET = 2;
 const FLUSHED = 3;
 const HALF = [4, 8] as const;
+// Behind them, an Int32 word again.
+const ROLLING = 24;
 
 /** What a queue publishes: everything before it is stored, readable and will not change. */
 export interface Tail {
@@ -54,6 +56,7 @@ export class ControlMemory {
   /** Gives a slot to a queue of a topic. Nobody else may use the slot. */
   occupy(slot: number, topic: number, tail: Tail, minOffset: number, flushed: number): void {
     Atomics.store(this.#words, word(slot, BROKEN), 0);
+    Atomics.store(this.#words, word(slot, ROLLING), 0);
     Atomics.store(this.#longs, long(slot, MIN_OFFSET), BigInt(minOffset));
     Atomics.store(this.#longs, long(slot, FLUSHED), BigInt(flushed));
     this.publish(slot, tail);
@@ -119,6 +122,15 @@ export class ControlMemory {
       };
       if (Atomics.load(words, versionAt) === version) return tail;
     }
+  }
+
+  /** A new segment was begun and nothing of it is published yet: its file may lie on disk, behind the tail. */
+  rolling(slot: number): boolean {
+    return Atomics.load(this.#words, word(slot, ROLLING)) !== 0;
+  }
+
+  setRolling(slot: number, rolling: boolean): void {
+    Atomics.store(this.#words, word(slot, ROLLING), rolling ? 1 : 0);
   }
 
   /** The holder of the lock makes what it wrote visible, and wakes who waits for it. */

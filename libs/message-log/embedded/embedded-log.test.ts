@@ -77,7 +77,10 @@ describe('EmbeddedLog', () => {
     const operation = fc.oneof(
       { weight: 6, arbitrary: fc.record({ do: fc.constant('append' as const), messages: fc.integer({ min: 1, max: 9 }) }) },
       { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('crash' as const, 'close' as const, 'flush' as const, 'upkeep' as const) }) },
-      { weight: 2, arbitrary: fc.record({ do: fc.constant('tornWrite' as const), bytes: fc.nat(300) }) },
+      {
+        weight: 2,
+        arbitrary: fc.record({ do: fc.constant('tornWrite' as const), bytes: fc.nat(300), messages: fc.integer({ min: 1, max: 9 }) }),
+      },
       { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('deadThread' as const, 'recreate' as const, 'expire' as const) }) },
     );
     let run = 0;
@@ -107,7 +110,8 @@ describe('EmbeddedLog', () => {
             acknowledged.push(...bodies);
           } else if (step.do === 'tornWrite') {
             fault = step.bytes;
-            await assert.rejects(client.send(queue, batchOf(['never acknowledged', 'nor this'])), { kind: 'retriable', code: 'DISK_FULL' });
+            const bodies = Array.from({ length: step.messages }, () => 'never acknowledged');
+            await assert.rejects(client.send(queue, batchOf(bodies)), { kind: 'retriable', code: 'DISK_FULL' });
             fault = undefined;
           } else if (step.do === 'flush') {
             await client.flush();
@@ -171,6 +175,26 @@ describe('EmbeddedLog', () => {
         assert.deepEqual(await contentOf(client), ['a', 'c']);
       });
     }
+  });
+
+  it('keeps what was appended after a roll to a new segment had failed', async () => {
+    const log = await open();
+    let torn = false;
+    const client = connectEmbeddedLog(log.connect().connection, {
+      write: (fd, buffers, position) => (torn ? 0 : writeAt(fd, buffers, position)),
+    });
+    await client.createTopic('lines', { queues: 1 });
+    const large = (letter: string): MessageBatch => batchOf([letter.repeat(300)]);
+    await client.send(queue, large('a'));
+    torn = true;
+    await assert.rejects(client.send(queue, large('b')), { code: 'DISK_FULL' });
+    torn = false;
+    // It would fit into the first segment; the file of the second one is there.
+    for (const body of ['c', 'd']) await client.send(queue, batchOf([body]));
+    const content = ['a'.repeat(300), 'c', 'd'];
+    assert.deepEqual(await contentOf(client), content);
+    const again = await open();
+    assert.deepEqual(await contentOf(connectEmbeddedLog(again.connect().connection)), content);
   });
 
   describe('retention', () => {

@@ -40,8 +40,13 @@ export class QueueWriter {
     if (control.broken(slot)) throw queueBroken(this.#directory);
     const tail = control.tail(slot);
     const length = FRAME_HEADER_BYTES + batch.bytes.length;
-    const rolls = tail.bytes > 0 && tail.bytes + length > this.#segmentBytes;
-    if (rolls) this.#endSegment(tail);
+    // A roll that failed, or whose thread was killed, is done again even where the batch would fit: recovery takes a segment that is
+    // there for the successor, and would cut off what was appended before it instead.
+    const rolls = tail.bytes > 0 && (tail.bytes + length > this.#segmentBytes || control.rolling(slot));
+    if (rolls) {
+      this.#endSegment(tail);
+      control.setRolling(slot, true);
+    }
     const segment = rolls ? tail.nextOffset : tail.segment;
     const at = rolls ? 0 : tail.bytes;
     const storedAtMs = Math.max(nowMs, tail.storedAtMs);
@@ -61,6 +66,7 @@ export class QueueWriter {
       throw diskFull(`writing ${segmentPath(this.#directory, segment)} ended after ${written} of ${length} bytes: the disk is full`);
     }
     control.publish(slot, { nextOffset: tail.nextOffset + batch.count, segment, bytes: at + length, storedAtMs });
+    if (rolls) control.setRolling(slot, false);
     return tail.nextOffset;
   }
 
