@@ -1,6 +1,6 @@
 // Dependencies point inward: services → libs → sdk; connectors → sdk only (docs/architecture.md, "Folders").
 const ADAPTERS =
-  '^libs/(metadata-store/(embedded|simulated)|message-log/(embedded|simulated|remoting)|mesh/(grpc|simulated)|telemetry/pino|configuration/system-clock)';
+  '^libs/(metadata-store/(embedded|simulated|etcd)|message-log/(embedded|simulated|remoting)|mesh/(grpc|simulated)|telemetry/pino|configuration/system-clock)';
 const TEST = '\\.test\\.ts$|^test/|^bench/|^scripts/';
 
 module.exports = {

@@ -64,6 +64,23 @@ export const SettingsSchema = Type.Object({
     startTimeoutMs: ms('Time a task may take to start.', 60_000, 100),
     stopTimeoutMs: ms('Time a task may take to stop before its thread is ended.', 5_000, 100),
   }),
+  etcd: Type.Array(Type.String(), {
+    description: 'Client addresses (host:port) of an etcd cluster, 3.4 or newer; empty: the embedded metadata store in the data folder.',
+    default: [],
+  }),
+  etcdTls: Type.Object({
+    enabled: Type.Boolean({ description: 'Encrypt the connections to etcd; so does naming one of the files.', default: false }),
+    caFile: Type.String({ description: "PEM file of the authorities to trust; empty: the system's.", default: '' }),
+    certFile: Type.String({ description: "PEM file of this process's certificate, where etcd asks clients for one.", default: '' }),
+    keyFile: Type.String({ description: 'PEM file of the key of that certificate.', default: '' }),
+  }),
+  etcdAuth: Type.Object({
+    username: Type.String({ description: 'User of etcd, where it asks for one.', default: '' }),
+    password: Type.String({
+      description: 'Its password, by reference: `${env:NAME}` or `${file:/path}`, never the password itself.',
+      default: '',
+    }),
+  }),
   rocketmq: Type.Object({
     namesrv: Type.Array(Type.String(), {
       description: 'Name servers (host:port) of a RocketMQ cluster, 4.4 or newer; empty: the embedded message log in the data folder.',

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type ClusterKeys, clusterKeys } from '@rocketmq-connect/cluster';
 import type { Settings } from '@rocketmq-connect/configuration';
@@ -7,9 +7,11 @@ import type { Endpoints, Implementation, Rpc, RpcServer } from '@rocketmq-connec
 import { GrpcRpc } from '@rocketmq-connect/mesh/grpc';
 import type { MetadataStore } from '@rocketmq-connect/metadata-store';
 import { EmbeddedStore } from '@rocketmq-connect/metadata-store/embedded';
+import { EtcdStore, type EtcdStoreOptions } from '@rocketmq-connect/metadata-store/etcd';
 import { type Clock, ConfigError, type Random } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import { createLogger } from '@rocketmq-connect/telemetry/pino';
+import { secretOf } from './secrets.ts';
 import { listenForEnd } from './signals.ts';
 
 /** What every service of a process shares: one store, one gRPC port, one clock, one logger. */
@@ -70,7 +72,7 @@ export async function startProcess(
       await step().catch((error: unknown) => log.error('stopping failed', { error: String(error) }));
   };
   try {
-    const store = await EmbeddedStore.open(join(dataDirectory, 'metadata'));
+    const store = await openStore(settings, baseDirectory, dataDirectory);
     undo.push(() => store.close());
     const rpc = new GrpcRpc();
     undo.push(() => rpc.close());
@@ -128,6 +130,36 @@ export async function runProcess(settings: Settings, baseDirectory: string, fact
   }
 }
 
+async function openStore(settings: Settings, baseDirectory: string, dataDirectory: string): Promise<MetadataStore> {
+  return settings.etcd.length > 0
+    ? EtcdStore.open(etcdOptions(settings, baseDirectory))
+    : EmbeddedStore.open(join(dataDirectory, 'metadata'));
+}
+
+function etcdOptions({ etcd, etcdTls, etcdAuth }: Settings, baseDirectory: string): EtcdStoreOptions {
+  const files = { ca: etcdTls.caFile, cert: etcdTls.certFile, key: etcdTls.keyFile };
+  const named = Object.entries(files).filter(([, path]) => path !== '');
+  const tls = Object.fromEntries(named.map(([name, path]) => [name, readPem(`etcdTls.${name}File`, resolve(baseDirectory, path))]));
+  return {
+    endpoints: etcd,
+    ...(etcdTls.enabled || named.length > 0 ? { tls } : {}),
+    ...(etcdAuth.username === ''
+      ? {}
+      : { auth: { username: etcdAuth.username, password: secretOf('etcdAuth.password', etcdAuth.password) } }),
+  };
+}
+
+function readPem(setting: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new ConfigError(`cannot read ${path} (${(error as NodeJS.ErrnoException).code})`, {
+      field: setting,
+      remedy: 'name a PEM file that can be read',
+    });
+  }
+}
+
 function openDataDirectory(directory: string): string {
   const path = resolve(directory);
   try {
@@ -142,4 +174,5 @@ function openDataDirectory(directory: string): string {
   return path;
 }
 
+export { secretOf } from './secrets.ts';
 export { type EndRequest, listenForEnd } from './signals.ts';

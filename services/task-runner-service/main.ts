@@ -4,10 +4,8 @@ import { join, resolve } from 'node:path';
 import type { Settings } from '@rocketmq-connect/configuration';
 import { EmbeddedLog } from '@rocketmq-connect/message-log/embedded/log';
 import type { RemotingLogConnection } from '@rocketmq-connect/message-log/remoting/client';
-import { referencesIn, resolveReferences } from '@rocketmq-connect/pipeline/config/references';
 import { DeadlineWord } from '@rocketmq-connect/pipeline/task-host';
-import type { ProcessContext, ProcessService } from '@rocketmq-connect/process';
-import { ConfigError } from '@rocketmq-connect/sdk';
+import { type ProcessContext, type ProcessService, secretOf } from '@rocketmq-connect/process';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import { type LogConnection, ThreadHosts } from './hosts/thread-hosts.ts';
 import { createTaskRunner } from './index.ts';
@@ -85,7 +83,7 @@ async function embeddedLog(settings: Settings, dataDirectory: string, log: Logge
 /** Hosts connect by themselves; here is only what they are told. */
 function remotingLog({ rocketmq, runner }: Settings, baseDirectory: string): Messages {
   const { namesrv, accessKey, tls, tlsCaFile } = rocketmq;
-  const secretKey = secret(rocketmq.secretKey);
+  const secretKey = secretOf('rocketmq.secretKey', rocketmq.secretKey);
   const base = {
     kind: 'remoting' as const,
     nameServers: namesrv,
@@ -101,16 +99,4 @@ function remotingLog({ rocketmq, runner }: Settings, baseDirectory: string): Mes
     }),
     close: async () => {},
   };
-}
-
-/** A secret in clear would be shown wherever settings are. */
-function secret(reference: string): string {
-  if (reference !== '' && referencesIn(reference).length === 0) {
-    throw new ConfigError('the secret key is given in clear', {
-      field: 'rocketmq.secretKey',
-      remedy: 'Refer to it: ${env:NAME} or ${file:/path}.',
-    });
-  }
-  const sources = { env: process.env, readFile: (path: string) => readFileSync(path, 'utf8').trimEnd() };
-  return resolveReferences({ 'rocketmq.secretKey': reference }, sources)['rocketmq.secretKey'] ?? '';
 }

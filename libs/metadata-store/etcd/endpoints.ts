@@ -1,0 +1,208 @@
+import { InterceptingCall, type Interceptor } from '@grpc/grpc-js';
+import type { Clock, Random } from '@rocketmq-connect/sdk';
+import { noop } from 'cockatiel';
+import { Etcd3, type IDuplexStream } from 'etcd3';
+import { StoreUnavailableError } from '../errors.ts';
+import { type EtcdFailure, failureOf } from './failure.ts';
+
+export interface EtcdConnection {
+  /** Client addresses of the members, `host:port`. */
+  readonly endpoints: readonly string[];
+  /** Encrypts the connections; without `ca` the system's authorities are trusted. */
+  readonly tls?: { readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer };
+  readonly auth?: { readonly username: string; readonly password: string };
+  /** How long a member may take to answer a call. Default 2 s. */
+  readonly callTimeoutMs?: number;
+}
+
+/** How long a member that failed is asked last. */
+const AVOID_MS = 5_000;
+
+const GRPC_OPTIONS = {
+  // A half-open connection shows no error. The server takes pings that come every 5 s or more for abuse.
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 3_000,
+  // Ranges and catching-up watches are as large as what is stored.
+  'grpc.max_receive_message_length': -1,
+  'grpc.enable_retries': 0,
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.enable_http_proxy': 0,
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 1_000,
+};
+
+/**
+ * The members of an etcd cluster: which one to ask, and what may be asked of another when one fails. One etcd3 client per member,
+ * with its pool, its retries and its circuit breakers switched off: they repeat transactions that may have happened and refuse
+ * calls while the server is well (docs/decisions/0030).
+ */
+export class EtcdEndpoints {
+  readonly callTimeoutMs: number;
+  readonly #members: readonly Member[];
+  readonly #clock: Clock;
+  #preferred: number;
+  #closed = false;
+
+  constructor(connection: EtcdConnection, clock: Clock, random: Random) {
+    this.callTimeoutMs = connection.callTimeoutMs ?? 2_000;
+    this.#members = connection.endpoints.map((address) => new Member(address, connection, this.callTimeoutMs));
+    this.#clock = clock;
+    this.#preferred = Math.floor(random() * this.#members.length);
+  }
+
+  /**
+   * One call. A member that fails is followed by the next, as long as nothing can have been done; `repeatable` calls may be done twice.
+   * Throws errors of the family. `what` names the call for messages.
+   */
+  async call<T>(what: string, repeatable: boolean, run: (etcd: Etcd3) => Promise<T>): Promise<T> {
+    let failure: EtcdFailure | undefined;
+    for (const member of this.#inOrder()) {
+      this.checkOpen();
+      try {
+        return await member.call(run);
+      } catch (thrown) {
+        failure = thrown instanceof LogInFailed ? thrown.failure : failureOf(thrown, what, member.address);
+        if (!failure.memberAtFault) throw failure.toError(repeatable);
+        this.avoid(member);
+        if (!repeatable && !failure.nothingDone) break;
+      }
+    }
+    this.checkOpen();
+    throw failure?.toError(repeatable) ?? new StoreUnavailableError('etcd has no endpoint');
+  }
+
+  /** Opens a stream at the member that would be asked next. Whoever reads it tells by `avoid` when it fails. */
+  async stream<Q, R>(open: (etcd: Etcd3) => Promise<IDuplexStream<Q, R>>): Promise<{ stream: IDuplexStream<Q, R>; member: Member }> {
+    this.checkOpen();
+    const [member] = this.#inOrder();
+    if (member === undefined) throw new StoreUnavailableError('etcd has no endpoint');
+    try {
+      return { stream: await member.open(open), member };
+    } catch (thrown) {
+      this.avoid(member);
+      throw thrown instanceof LogInFailed ? thrown.failure.toError(true) : thrown;
+    }
+  }
+
+  avoid(member: Member): void {
+    member.avoidedUntilMs = this.#clock.monotonic() + AVOID_MS;
+    if (this.#members[this.#preferred] === member) this.#preferred = (this.#preferred + 1) % this.#members.length;
+  }
+
+  checkOpen(): void {
+    if (this.#closed) throw new StoreUnavailableError('the connection to etcd is closed');
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const member of this.#members) member.close();
+  }
+
+  // The preferred one first, so that calls stay with one member while it answers; those that failed of late last.
+  #inOrder(): readonly Member[] {
+    const nowMs = this.#clock.monotonic();
+    const turned = [...this.#members.slice(this.#preferred), ...this.#members.slice(0, this.#preferred)];
+    return turned.sort((a, b) => Number(a.avoidedUntilMs > nowMs) - Number(b.avoidedUntilMs > nowMs));
+  }
+}
+
+/** One member, and this process's token for it. */
+export class Member {
+  readonly address: string;
+  avoidedUntilMs = 0;
+  readonly #etcd: Etcd3;
+  readonly #auth: EtcdConnection['auth'];
+  #token: Promise<string> | undefined;
+  #tokenInUse = '';
+
+  constructor(address: string, { tls, auth }: EtcdConnection, callTimeoutMs: number) {
+    this.address = address;
+    this.#auth = auth;
+    const interceptors = [this.#headers()];
+    this.#etcd = new Etcd3({
+      hosts: `${tls === undefined ? 'http' : 'https'}://${address}`,
+      ...(tls?.ca === undefined ? {} : { credentials: credentialsOf(tls.ca, tls) }),
+      grpcOptions: GRPC_OPTIONS,
+      defaultCallOptions: ({ isStream }) => (isStream ? { interceptors } : { interceptors, deadline: Date.now() + callTimeoutMs }),
+      faultHandling: { host: () => noop, global: noop },
+    });
+  }
+
+  async call<T>(run: (etcd: Etcd3) => Promise<T>): Promise<T> {
+    await this.#logIn();
+    try {
+      return await run(this.#etcd);
+    } catch (thrown) {
+      // A token refused is a call refused: nothing was done.
+      if (this.#auth === undefined || !failureOf(thrown, '', this.address).tokenRefused) throw thrown;
+      this.forgetToken();
+      await this.#logIn();
+      return run(this.#etcd);
+    }
+  }
+
+  async open<S>(open: (etcd: Etcd3) => Promise<S>): Promise<S> {
+    await this.#logIn();
+    return open(this.#etcd);
+  }
+
+  forgetToken(): void {
+    this.#token = undefined;
+  }
+
+  close(): void {
+    this.#etcd.close();
+  }
+
+  async #logIn(): Promise<void> {
+    if (this.#auth === undefined) return;
+    this.#token ??= this.#authenticate(this.#auth.username, this.#auth.password);
+    const token = this.#token;
+    try {
+      this.#tokenInUse = await token;
+    } catch (thrown) {
+      if (this.#token === token) this.#token = undefined;
+      throw new LogInFailed({ ...failureOf(thrown, 'the log-in', this.address), nothingDone: true });
+    }
+  }
+
+  async #authenticate(name: string, password: string): Promise<string> {
+    this.#tokenInUse = '';
+    try {
+      return (await this.#etcd.auth.authenticate({ name, password })).token;
+    } catch (thrown) {
+      // As etcd's own client does: an operator may switch authentication on later.
+      if (thrown instanceof Error && /authentication is not enabled/.test(thrown.message)) return '';
+      throw thrown;
+    }
+  }
+
+  #headers(): Interceptor {
+    return (options, nextCall) =>
+      new InterceptingCall(nextCall(options), {
+        start: (metadata, listener, next) => {
+          // A member cut off from the others refuses at once, instead of serving what is old or waiting for its time-out.
+          metadata.set('hasleader', 'true');
+          if (this.#tokenInUse !== '') metadata.set('token', this.#tokenInUse);
+          next(metadata, listener);
+        },
+      });
+  }
+}
+
+class LogInFailed extends Error {
+  readonly failure: EtcdFailure;
+
+  constructor(failure: EtcdFailure) {
+    super('the log-in failed');
+    this.failure = failure;
+  }
+}
+
+function credentialsOf(rootCertificate: Buffer, { cert, key }: NonNullable<EtcdConnection['tls']>) {
+  return { rootCertificate, ...(cert === undefined ? {} : { certChain: cert }), ...(key === undefined ? {} : { privateKey: key }) };
+}
