@@ -142,7 +142,7 @@ function hollowLog(properties: string): MessageLog {
   const batch = builder.take();
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   return {
-    capabilities: { assign: true, createTopic: true },
+    capabilities: { assign: true, subscribe: false, createTopic: true },
     describeTopic: async (topic) => ({ topic, queues: QUEUES }),
     createTopic: async (topic) => ({ topic, queues: QUEUES }),
     listTopics: async () => ['t'],
@@ -163,6 +163,7 @@ function hollowLog(properties: string): MessageLog {
       lag: () => 0,
       close: async () => undefined,
     }),
+    subscribe: () => Promise.reject(new Error('a hollow log has positions')),
     minOffset: async () => 0,
     maxOffset: async () => 0,
     offsetAt: async () => 0,

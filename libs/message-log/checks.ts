@@ -1,4 +1,4 @@
-import { ConfigError, DataError } from '@rocketmq-connect/sdk';
+import { ConfigError, DataError, FatalError } from '@rocketmq-connect/sdk';
 import type { MessageBatch, QueueAddress } from './index.ts';
 import { visitMessages } from './message.ts';
 
@@ -86,4 +86,9 @@ export function queueNotFound(queue: QueueAddress, reason: string): DataError {
     field: 'queue',
     remedy: 'Look the queues up anew with describeTopic.',
   });
+}
+
+/** For what an adapter's capabilities rule out. */
+export function notWithThisLog(what: string, log: string, remedy: string): FatalError {
+  return new FatalError(`${what} is not possible with ${log}`, { code: 'LOG_CAPABILITY_MISSING', remedy });
 }

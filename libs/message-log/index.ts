@@ -17,8 +17,13 @@ export interface MessageLog {
   send(queue: QueueAddress, batch: MessageBatch): Promise<SendResult>;
   /** Makes everything acknowledged so far durable against a power failure. Called before positions that rely on it are committed. */
   flush(): Promise<void>;
-  /** Reads queues from positions of the caller's own; one per sink task. */
+  /** Reads queues from positions of the caller's own; one per sink task. Where `capabilities.assign`. */
   assign(group: string, assignments: readonly { readonly queue: QueueAddress; readonly position: number }[]): Promise<QueueReader>;
+  /**
+   * Receives messages of topics as a member of a group, whose position the log keeps; one per sink task. The log deals them out to the
+   * members and waits for their acknowledgement, so they come at least once. Topics may come into being later. Where `capabilities.subscribe`.
+   */
+  subscribe(group: string, topics: readonly string[]): Promise<Subscription>;
   /** The lowest stored position, the next position to be written, or the first position at or after a time. */
   minOffset(queue: QueueAddress): Promise<number>;
   maxOffset(queue: QueueAddress): Promise<number>;
@@ -29,8 +34,13 @@ export interface MessageLog {
 }
 
 export interface LogCapabilities {
-  /** `assign` with positions of our own. */
+  /**
+   * Queues have positions: `assign`, `minOffset`, `maxOffset`, `offsetAt`, and the offset in a `SendResult`. Without it there is
+   * `subscribe`, a batch goes to the queue that the log chooses, and nothing that needs positions can be: editing them, exactly once.
+   */
   readonly assign: boolean;
+  readonly subscribe: boolean;
+  /** Topics can be created, listed and deleted. */
   readonly createTopic: boolean;
 }
 
@@ -57,7 +67,7 @@ export interface MessageBatch {
 }
 
 export interface SendResult {
-  /** Position of the batch's first message; the others follow it without a gap. */
+  /** Position of the batch's first message; the others follow it without a gap. -1 where queues have no positions. */
   readonly offset: number;
 }
 
@@ -71,6 +81,22 @@ export interface QueueReader {
   seek(queue: QueueAddress, position: number): void;
   /** Messages that are stored but not yet returned by `read`, over all queues. */
   lag(): number;
+  close(): Promise<void>;
+}
+
+/**
+ * Messages that the log holds for this member, and for nobody else, until it acknowledges them or is not heard of for a while: then they
+ * come again, to any member. Renewed while held.
+ */
+export interface Subscription {
+  /** As `QueueReader.read`. In order per queue, but for messages that come again. */
+  read(maxBytes: number, waitMs: number, signal: AbortSignal): Promise<readonly FetchedMessages[]>;
+  /**
+   * The first `count` of the messages that were read and not acknowledged yet are done with. Repeated until the log knows; resolves with the
+   * number of those that it could not be told of in time, which will come again.
+   */
+  acknowledge(count: number): Promise<number>;
+  /** Gives back what is not acknowledged, so that it comes again at once. */
   close(): Promise<void>;
 }
 

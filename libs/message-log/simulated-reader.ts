@@ -4,6 +4,7 @@ import type { FetchedMessages, QueueAddress, QueueReader } from './index.ts';
 import { PositionLostError, type PositionLostReason } from './position-lost.ts';
 import type { SimulatedLog, SimulatedQueue } from './simulated.ts';
 import { skipMessages, takeMessages } from './slices.ts';
+import { Wake } from './wake.ts';
 
 interface ReadQueue {
   readonly address: QueueAddress;
@@ -19,7 +20,7 @@ export class SimulatedQueueReader implements QueueReader {
   readonly #meet: (queue: QueueAddress) => Promise<void>;
   readonly #onRead: (queue: SimulatedQueue) => void;
   #first = 0;
-  #wake: () => void = () => {};
+  readonly #wake: Wake;
   #reading = false;
   #closed = false;
 
@@ -30,6 +31,7 @@ export class SimulatedQueueReader implements QueueReader {
     onRead: (queue: SimulatedQueue) => void,
   ) {
     this.#log = log;
+    this.#wake = new Wake(log.clock);
     this.#queues = queues;
     this.#meet = meet;
     this.#onRead = onRead;
@@ -42,7 +44,7 @@ export class SimulatedQueueReader implements QueueReader {
     let changed = false;
     const unwatch = this.#log.watch(() => {
       changed = true;
-      this.#wake();
+      this.#wake.now();
     });
     try {
       const deadline = this.#log.clock.monotonic() + waitMs;
@@ -54,7 +56,7 @@ export class SimulatedQueueReader implements QueueReader {
         if (fetched.length > 0) return fetched;
         const left = deadline - this.#log.clock.monotonic();
         if (left <= 0) return [];
-        if (!changed) await this.#changed(left, signal);
+        if (!changed) await this.#wake.wait(left, signal);
       }
     } finally {
       unwatch();
@@ -75,7 +77,7 @@ export class SimulatedQueueReader implements QueueReader {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#wake();
+    this.#wake.now();
   }
 
   async #fetch(maxBytes: number): Promise<FetchedMessages[]> {
@@ -120,26 +122,5 @@ export class SimulatedQueueReader implements QueueReader {
 
   #lost(reason: PositionLostReason, read: ReadQueue, resumeAt: number, detail: string): never {
     throw new PositionLostError(reason, read.address, read.position, resumeAt, detail);
-  }
-
-  #changed(waitMs: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason);
-      const end = (): void => {
-        cancel();
-        signal.removeEventListener('abort', onAbort);
-        this.#wake = () => {};
-      };
-      const onAbort = (): void => {
-        end();
-        reject(signal.reason);
-      };
-      this.#wake = () => {
-        end();
-        resolve();
-      };
-      const cancel = this.#log.clock.after(waitMs, () => this.#wake());
-      signal.addEventListener('abort', onAbort, { once: true });
-    });
   }
 }

@@ -1,11 +1,23 @@
 import { type Clock, ConfigError, FatalError, RetriableError, sleep } from '@rocketmq-connect/sdk';
-import { checkBatch, checkPosition, checkQueueCount, checkTopicName, queueNotFound, topicNotFound } from './checks.ts';
-import type { FetchedMessages, MessageBatch, MessageLog, QueueAddress, QueueReader, SendResult, TopicDescription } from './index.ts';
+import { checkBatch, checkPosition, checkQueueCount, checkTopicName, notWithThisLog, queueNotFound, topicNotFound } from './checks.ts';
+import type {
+  FetchedMessages,
+  LogCapabilities,
+  MessageBatch,
+  MessageLog,
+  QueueAddress,
+  QueueReader,
+  SendResult,
+  Subscription,
+  TopicDescription,
+} from './index.ts';
+import { SimulatedGroup } from './simulated-group.ts';
 import { SimulatedQueueReader } from './simulated-reader.ts';
+import { SimulatedSubscription } from './simulated-subscription.ts';
 
 /** What a client is about to do; a plan of faults decides what becomes of it. */
 export interface SimulatedOperation {
-  readonly operation: 'send' | 'flush' | 'read' | 'ask';
+  readonly operation: 'send' | 'flush' | 'read' | 'acknowledge' | 'renew' | 'ask';
   /** As given to `connect`. */
   readonly client: string;
   readonly queue?: QueueAddress;
@@ -41,6 +53,8 @@ export class SimulatedLog {
   /** Decides about each operation; replace it at any time. */
   faults: FaultPlan;
   readonly #topics = new Map<string, SimulatedQueue[]>();
+  readonly #groups = new Map<string, SimulatedGroup>();
+  readonly #subscriptions = new Map<string, SimulatedSubscription[]>();
   readonly #watchers = new Set<() => void>();
 
   constructor(clock: Clock, faults: FaultPlan = () => undefined) {
@@ -48,8 +62,25 @@ export class SimulatedLog {
     this.faults = faults;
   }
 
-  connect(client = 'client'): MessageLog {
-    return new SimulatedClient(this, client);
+  /** `positions` false: a log that deals messages out by itself, like the gRPC proxy of RocketMQ. */
+  connect(client = 'client', options: { readonly positions?: boolean } = {}): MessageLog {
+    return new SimulatedClient(this, client, options.positions ?? true);
+  }
+
+  /** The process of a client is gone: what it holds is renewed no more. */
+  lose(client: string): void {
+    for (const subscription of this.#subscriptions.get(client) ?? []) subscription.lose();
+    this.#subscriptions.delete(client);
+  }
+
+  group(name: string): SimulatedGroup {
+    const group = this.#groups.get(name) ?? new SimulatedGroup(this);
+    this.#groups.set(name, group);
+    return group;
+  }
+
+  subscribed(client: string, subscription: SimulatedSubscription): void {
+    this.#subscriptions.set(client, [...(this.#subscriptions.get(client) ?? []), subscription]);
   }
 
   /** What no flush has covered is gone, as after a power failure. */
@@ -59,7 +90,7 @@ export class SimulatedLog {
       const last = queue.stored.at(-1);
       queue.nextOffset = last === undefined ? queue.minOffset : last.offset + last.count;
     }
-    this.#changed();
+    this.changed();
   }
 
   /** Retention: whole batches below the position go. */
@@ -99,12 +130,13 @@ export class SimulatedLog {
     const queues = this.#topics.get(topic) ?? [];
     while (queues.length < count) queues.push({ stored: [], minOffset: 0, nextOffset: 0, flushed: 0 });
     this.#topics.set(topic, queues);
+    this.changed();
     return this.describe(topic);
   }
 
   delete(topic: string): void {
     if (!this.#topics.delete(topic)) throw topicNotFound(topic);
-    this.#changed();
+    this.changed();
   }
 
   append(address: QueueAddress, batch: MessageBatch): number {
@@ -113,7 +145,7 @@ export class SimulatedLog {
     const storedAtMs = Math.max(this.clock.now(), queue.stored.at(-1)?.storedAtMs ?? 0);
     queue.stored.push({ queue: address, offset, count: batch.count, bytes: Buffer.from(batch.bytes), layout: 'batch', storedAtMs });
     queue.nextOffset += batch.count;
-    this.#changed();
+    this.changed();
     return offset;
   }
 
@@ -123,21 +155,23 @@ export class SimulatedLog {
     return () => this.#watchers.delete(changed);
   }
 
-  #changed(): void {
+  /** Whoever waits looks again. */
+  changed(): void {
     for (const changed of [...this.#watchers]) changed();
   }
 }
 
 class SimulatedClient implements MessageLog {
-  readonly capabilities = { assign: true, createTopic: true };
+  readonly capabilities: LogCapabilities;
   readonly #log: SimulatedLog;
   readonly #name: string;
   /** Written or read since the last flush. */
   readonly #touched = new Set<SimulatedQueue>();
-  readonly #readers: QueueReader[] = [];
+  readonly #readers: { close(): Promise<void> }[] = [];
   #closed = false;
 
-  constructor(log: SimulatedLog, name: string) {
+  constructor(log: SimulatedLog, name: string, positions: boolean) {
+    this.capabilities = { assign: positions, subscribe: true, createTopic: true };
     this.#log = log;
     this.#name = name;
   }
@@ -170,7 +204,7 @@ class SimulatedClient implements MessageLog {
     const offset = this.#log.append(queue, batch);
     if (fails === 'stored') throw outcomeUnknown(queue);
     this.#touched.add(this.#log.queue(queue));
-    return { offset };
+    return { offset: this.capabilities.assign ? offset : -1 };
   }
 
   async flush(): Promise<void> {
@@ -183,7 +217,7 @@ class SimulatedClient implements MessageLog {
   }
 
   async assign(_group: string, assignments: Parameters<MessageLog['assign']>[1]): Promise<QueueReader> {
-    await this.#ask();
+    await this.#askPositions();
     for (const { queue, position } of assignments) {
       checkPosition(queue, position);
       this.#log.queue(queue);
@@ -200,18 +234,28 @@ class SimulatedClient implements MessageLog {
     return reader;
   }
 
-  async minOffset(queue: QueueAddress): Promise<number> {
+  async subscribe(group: string, topics: readonly string[]): Promise<Subscription> {
     await this.#ask();
+    const subscription = new SimulatedSubscription(this.#log, this.#log.group(group), topics, async (operation) => {
+      await this.#meet({ operation, client: this.#name });
+    });
+    this.#log.subscribed(this.#name, subscription);
+    this.#readers.push(subscription);
+    return subscription;
+  }
+
+  async minOffset(queue: QueueAddress): Promise<number> {
+    await this.#askPositions();
     return this.#log.queue(queue).minOffset;
   }
 
   async maxOffset(queue: QueueAddress): Promise<number> {
-    await this.#ask();
+    await this.#askPositions();
     return this.#log.queue(queue).nextOffset;
   }
 
   async offsetAt(queue: QueueAddress, timestampMs: number): Promise<number> {
-    await this.#ask();
+    await this.#askPositions();
     const { stored, nextOffset } = this.#log.queue(queue);
     return stored.find(({ storedAtMs }) => storedAtMs >= timestampMs)?.offset ?? nextOffset;
   }
@@ -221,6 +265,11 @@ class SimulatedClient implements MessageLog {
   async close(): Promise<void> {
     this.#closed = true;
     for (const reader of this.#readers.splice(0)) await reader.close();
+  }
+
+  async #askPositions(): Promise<void> {
+    await this.#ask();
+    if (!this.capabilities.assign) throw notWithThisLog('a position', 'this log', 'Take messages by subscribe.');
   }
 
   async #ask(): Promise<void> {

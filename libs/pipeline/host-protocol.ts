@@ -28,6 +28,7 @@ export type HostEvent =
   | { readonly type: 'started'; readonly unit: string }
   /** The unit's code has ended; nothing of it runs any more. */
   | { readonly type: 'failed'; readonly unit: string; readonly error: PlainError }
+  /** Also while the unit stops, unasked and with freeze -1, where the log is to be told before the end what is stored. */
   | { readonly type: 'frozen'; readonly unit: string; readonly freeze: number; readonly content: CommitContent }
   /** The unit wants a commit soon: a sink asked, or a source must store marks before its first send to a topic. */
   | { readonly type: 'commitWanted'; readonly unit: string }

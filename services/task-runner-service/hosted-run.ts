@@ -112,7 +112,7 @@ export class HostedRun {
         this.#end({ kind: 'fatal', message: 'its code ended without being asked', counted: true });
         return;
       default:
-        if (this.#phase === 'running') this.#options.onEvent(event);
+        if (this.#phase === 'running' || (this.#phase === 'stopping' && event.type === 'frozen')) this.#options.onEvent(event);
     }
   }
 

@@ -163,6 +163,8 @@ export class TaskUnit implements UnitCode {
     if (outcome.type === 'fenced') return events.onFenced();
     if (outcome.type === 'closed' || run !== this.#run) return;
     if (outcome.type === 'refused') {
+      // The release will be refused too, and then says so.
+      if (this.#start.signal.aborted) return;
       // Nothing later could be stored either: what the code still does would only be repeated.
       await this.stop();
       this.#lastContent = null;
@@ -170,6 +172,7 @@ export class TaskUnit implements UnitCode {
     }
     run?.send({ type: 'committed', unit: hostUnit, freeze });
     this.#freezing = false;
+    if (this.#start.signal.aborted) return;
     const again = this.#commitAgain;
     this.#commitAgain = false;
     if (again) this.#commitNow();

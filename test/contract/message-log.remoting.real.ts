@@ -59,6 +59,7 @@ function throughProxy(data: MessageLog, admin: MessageLog): MessageLog {
     send: (queue, batch) => data.send(queue, batch),
     flush: () => data.flush(),
     assign: (group, assignments) => data.assign(group, assignments),
+    subscribe: (group, topics) => data.subscribe(group, topics),
     minOffset: (queue) => data.minOffset(queue),
     maxOffset: (queue) => data.maxOffset(queue),
     offsetAt: (queue, timestampMs) => data.offsetAt(queue, timestampMs),

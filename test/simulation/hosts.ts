@@ -110,10 +110,12 @@ export class ObservedHosts implements TaskHosts {
 class HostNetwork {
   readonly log: MessageLog;
   readonly #options: ObservedHostsOptions;
+  readonly #host: string;
   #closed = false;
 
   constructor(options: ObservedHostsOptions, host: ObservedHost) {
     this.#options = options;
+    this.#host = host.id;
     const inner = options.wrapLog(options.log.connect(host.id));
     this.log = {
       capabilities: inner.capabilities,
@@ -131,6 +133,14 @@ class HostNetwork {
       offsetAt: (queue, timestampMs) => this.#call(() => inner.offsetAt(queue, timestampMs)),
       mirrorPosition: (group, queue, position) => this.#call(() => inner.mirrorPosition(group, queue, position)),
       close: () => inner.close(),
+      subscribe: async (group, topics) => {
+        const subscription = await this.#call(() => inner.subscribe(group, topics));
+        return {
+          read: (maxBytes, waitMs, signal) => this.#call(() => subscription.read(maxBytes, waitMs, signal)),
+          acknowledge: (count) => this.#call(() => subscription.acknowledge(count)),
+          close: () => this.#call(() => subscription.close()),
+        };
+      },
       assign: async (group, assignments) => {
         const reader = await this.#call(() => inner.assign(group, assignments));
         return {
@@ -145,6 +155,7 @@ class HostNetwork {
 
   close(): void {
     this.#closed = true;
+    this.#options.log.lose(this.#host);
   }
 
   /** There on the world's time, since a packet that left goes on when its sender is suspended; back into the process. */

@@ -32,6 +32,7 @@ export class HostWorld {
   readonly env: Record<string, string> = {};
   readonly #plugins: readonly AnyPlugin[];
   readonly #random: () => number;
+  readonly #positions: boolean;
   #incarnation = 0;
   #runtime: HostRuntime | null = null;
   #lastFreeze = 0;
@@ -60,9 +61,11 @@ export class HostWorld {
   readonly lines: HostLogLine[] = [];
   readonly #answers = new Map<number, Answer>();
 
-  constructor(plugins: readonly AnyPlugin[], random: () => number = () => 0.5) {
+  /** `positions` false: the log deals messages out by itself. */
+  constructor(plugins: readonly AnyPlugin[], random: () => number = () => 0.5, positions = true) {
     this.#plugins = plugins;
     this.#random = random;
+    this.#positions = positions;
     this.deadline.set(Number.MAX_SAFE_INTEGER / 1e6);
   }
 
@@ -99,7 +102,7 @@ export class HostWorld {
     if (this.#runtime !== null) return this.#runtime;
     const incarnation = ++this.#incarnation;
     this.#runtime = createHostRuntime({
-      log: mortal(this.log.connect(`host-${incarnation}`), () => this.#incarnation === incarnation),
+      log: mortal(this.log.connect(`host-${incarnation}`, { positions: this.#positions }), () => this.#incarnation === incarnation),
       catalogue: createCatalogue([...builtInStages, ...this.#plugins].map((plugin) => ({ plugin, location: 'test' }))),
       clock: this.clock,
       random: this.#random,
@@ -114,6 +117,7 @@ export class HostWorld {
 
   /** The host dies: nothing of it is heard any more, and what it has on its way to the log may arrive or not. */
   kill(): void {
+    this.log.lose(`host-${this.#incarnation}`);
     this.#incarnation++;
     this.#runtime = null;
     this.state = 'none';
@@ -275,6 +279,14 @@ function mortal(log: MessageLog, isAlive: () => boolean): MessageLog {
     offsetAt: guard((queue, timestampMs) => log.offsetAt(queue, timestampMs)),
     mirrorPosition: guard((group, queue, position) => log.mirrorPosition(group, queue, position)),
     close: guard(() => log.close()),
+    subscribe: guard(async (group, topics) => {
+      const subscription = await log.subscribe(group, topics);
+      return {
+        read: guard((maxBytes, waitMs, signal) => subscription.read(maxBytes, waitMs, signal)),
+        acknowledge: guard((count) => subscription.acknowledge(count)),
+        close: guard(() => subscription.close()),
+      };
+    }),
     assign: guard(async (group, assignments) => {
       const reader = await log.assign(group, assignments);
       return {

@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { crc32 } from 'node:zlib';
 import { RetriableError } from '@rocketmq-connect/sdk';
-import { checkBatch, checkPosition, checkQueueCount, checkTopicName, queueNotFound, topicNotFound } from '../checks.ts';
+import { checkBatch, checkPosition, checkQueueCount, checkTopicName, notWithThisLog, queueNotFound, topicNotFound } from '../checks.ts';
 import type {
   LogCapabilities,
   MessageBatch,
@@ -9,6 +9,7 @@ import type {
   QueueAddress,
   QueueReader,
   SendResult,
+  Subscription,
   TopicDescription,
   TopicSettings,
 } from '../index.ts';
@@ -49,7 +50,7 @@ const LOCK_WAIT_MS = 30_000;
 const LOCK_LOOK_MS = 100;
 
 class EmbeddedClient implements MessageLog {
-  readonly capabilities: LogCapabilities = { assign: true, createTopic: true };
+  readonly capabilities: LogCapabilities = { assign: true, subscribe: false, createTopic: true };
   readonly #connection: EmbeddedLogConnection;
   readonly #control: ControlMemory;
   readonly #admin: AdminClient;
@@ -130,6 +131,10 @@ class EmbeddedClient implements MessageLog {
     );
     this.#readers.add(reader);
     return reader;
+  }
+
+  async subscribe(): Promise<Subscription> {
+    throw notWithThisLog('subscribe', 'the embedded log', 'Read its queues by assign.');
   }
 
   async minOffset(address: QueueAddress): Promise<number> {

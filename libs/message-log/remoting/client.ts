@@ -1,5 +1,5 @@
 import { type Clock, ConfigError, ConnectError, type Random, RetriableError, sleep } from '@rocketmq-connect/sdk';
-import { checkBatch, checkPosition } from '../checks.ts';
+import { checkBatch, checkPosition, notWithThisLog } from '../checks.ts';
 import type {
   LogCapabilities,
   MessageBatch,
@@ -7,6 +7,7 @@ import type {
   QueueAddress,
   QueueReader,
   SendResult,
+  Subscription,
   TopicDescription,
   TopicSettings,
 } from '../index.ts';
@@ -71,7 +72,7 @@ type Settings = RemotingLogConnection &
   Required<Omit<RemotingLogConnection, 'credentials' | 'tls'>> & { readonly clock: Clock; readonly random: Random };
 
 class RemotingClient implements MessageLog {
-  readonly capabilities: LogCapabilities = { assign: true, createTopic: true };
+  readonly capabilities: LogCapabilities = { assign: true, subscribe: false, createTopic: true };
   readonly #settings: Settings;
   readonly #connections: Connections;
   readonly #nameServers: NameServers;
@@ -177,6 +178,10 @@ class RemotingClient implements MessageLog {
     this.#readers.add(reader);
     this.#membership.join(reader, groupName(group), [...new Set(assignments.map(({ queue }) => queue.topic))]);
     return reader;
+  }
+
+  async subscribe(): Promise<Subscription> {
+    throw notWithThisLog('subscribe', 'the remoting adapter', 'Read its queues by assign.');
   }
 
   async minOffset(queue: QueueAddress): Promise<number> {

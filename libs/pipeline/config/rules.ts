@@ -1,3 +1,4 @@
+import type { LogCapabilities } from '@rocketmq-connect/message-log';
 import { isTopicName } from '@rocketmq-connect/message-log/checks';
 import type { AnyConnector } from '@rocketmq-connect/sdk';
 import { type FieldProblem, invalid } from './convert.ts';
@@ -7,14 +8,24 @@ import { listOf } from './values.ts';
 type Config = Readonly<Record<string, string>>;
 
 /** What the pipeline asks of several keys together. `config` has its references resolved where they can be. */
-export function pipelineRules(definition: AnyConnector, config: Config): readonly FieldProblem[] {
+export function pipelineRules(definition: AnyConnector, config: Config, log: LogCapabilities): readonly FieldProblem[] {
   const ofKind =
-    definition.kind === 'sink' ? [...topicProblems(config), ...deadLetterProblems(config)] : exactlyOnceProblems(definition, config);
+    definition.kind === 'sink'
+      ? [...topicProblems(config, log), ...deadLetterProblems(config)]
+      : exactlyOnceProblems(definition, config, log);
   return [...topicNameProblems(config), ...ofKind];
 }
 
 /** What is allowed and probably not meant. */
-export function pipelineWarnings(config: Config): readonly string[] {
+export function pipelineWarnings(definition: AnyConnector, config: Config, log: LogCapabilities): readonly string[] {
+  return [...deadLetterWarnings(config), ...(definition.kind === 'sink' && !log.assign ? [BEGINNING] : [])];
+}
+
+const BEGINNING =
+  'consumer.auto.offset.reset and position.out.of.range have no effect with this message log, which keeps the positions of sinks: where a new ' +
+  'consumer group begins is up to the broker (mqadmin resetOffsetByTime sets it).';
+
+function deadLetterWarnings(config: Config): readonly string[] {
   const deadLetterTopic = config['errors.deadletterqueue.topic.name']?.trim() ?? '';
   if (deadLetterTopic === '' || config['errors.tolerance']?.trim() === 'all') return [];
   return ["errors.deadletterqueue.topic.name has no effect without errors.tolerance 'all': the task fails at the first bad record."];
@@ -29,9 +40,12 @@ function topicNameProblems(config: Config): readonly FieldProblem[] {
   });
 }
 
-function topicProblems(config: Config): readonly FieldProblem[] {
+function topicProblems(config: Config, log: LogCapabilities): readonly FieldProblem[] {
   const hasTopics = isSet(config['topics']);
   const hasRegex = isSet(config['topics.regex']);
+  if (hasRegex && !log.createTopic) {
+    return [{ field: 'topics.regex', message: 'topics.regex cannot be used: this message log lists no topics. Name them in topics.' }];
+  }
   if (hasTopics !== hasRegex) return [];
   const message = hasTopics
     ? 'topics and topics.regex are mutually exclusive options, but both are set.'
@@ -66,11 +80,16 @@ function matchesWhole(regex: string, topic: string): boolean {
   }
 }
 
-function exactlyOnceProblems(definition: AnyConnector, config: Config): readonly FieldProblem[] {
+function exactlyOnceProblems(definition: AnyConnector, config: Config, log: LogCapabilities): readonly FieldProblem[] {
   const field = 'exactly.once.support';
   if (config[field]?.trim() !== 'required' || definition.kind !== 'source') return [];
   if (config['exactly.once']?.trim() === 'off') {
     return [{ field, message: "exactly.once.support is 'required', but exactly.once is 'off'." }];
+  }
+  if (!log.assign) {
+    const message =
+      "exactly.once.support is 'required', but this message log has no positions, by which what was sent before an unclean end is found.";
+    return [{ field, message }];
   }
   if (definition.deterministic === true) return [];
   const why = `the records of ${definition.name} are not repeatable, so that what was sent before an unclean end may be sent again`;

@@ -1,3 +1,4 @@
+import type { LogCapabilities } from '@rocketmq-connect/message-log';
 import { type AnyConnector, ConfigError, HIDDEN, isSecretName, type Static, type TObject } from '@rocketmq-connect/sdk';
 import type { ConfigKeyInfo, ConfigValidation, PluginInfo } from '../host-protocol.ts';
 import { type AnyPlugin, type Catalogue, pluginInfo } from '../plugins/catalogue.ts';
@@ -57,9 +58,15 @@ export function describePlugin(catalogue: Catalogue, name: string, version?: str
 /**
  * Checks a connector's configuration, references and all, in Kafka Connect's shape and words. Problems are in the answer; throws
  * `ConfigError` only where no such connector exists. With `sources` references are checked by their values as far as they can be
- * resolved here; no resolved value is ever in the answer. `plugin` may be '' to take `connector.class`.
+ * resolved here; no resolved value is ever in the answer. `plugin` may be '' to take `connector.class`. What `log` cannot do is refused.
  */
-export function validateConnector(catalogue: Catalogue, plugin: string, config: Config, sources?: ReferenceSources): ConfigValidation {
+export function validateConnector(
+  catalogue: Catalogue,
+  plugin: string,
+  config: Config,
+  sources?: ReferenceSources,
+  log: LogCapabilities = EVERYTHING,
+): ConfigValidation {
   const definition = catalogue.connector(plugin || classOf(config), config['connector.plugin.version']?.trim());
   const { resolved, unresolved, secrets, warnings } = resolveWherePossible(config, sources);
   const known = Object.fromEntries(Object.entries(resolved).filter(([key]) => !unresolved.has(key)));
@@ -89,7 +96,7 @@ export function validateConnector(catalogue: Catalogue, plugin: string, config: 
   }
 
   const isComplete = ownKeys(sections, definition).every((key) => !unresolved.has(key) && values.get(key)?.errors.length === 0);
-  const all = [...problems, ...pipelineRules(definition, resolved), ...(isComplete ? ruleProblems(definition, own) : [])];
+  const all = [...problems, ...pipelineRules(definition, resolved, log), ...(isComplete ? ruleProblems(definition, own) : [])];
   for (const { field, message } of all) addError(values, field, message);
   const secretKeys = new Set([
     ...[...values.values()].flatMap(({ definition: key }) => (key.secret ? [key.name] : [])),
@@ -106,9 +113,12 @@ export function validateConnector(catalogue: Catalogue, plugin: string, config: 
     groups: [...new Set(shown.map((value) => value.definition.group).filter((group) => group !== ''))],
     values: shown,
     secretKeys: [...secretKeys],
-    warnings: [...warnings, ...pipelineWarnings(resolved), ...typoWarnings(config, values.keys())],
+    warnings: [...warnings, ...pipelineWarnings(definition, resolved, log), ...typoWarnings(config, values.keys())],
   };
 }
+
+/** Of a log that is not known here. */
+const EVERYTHING: LogCapabilities = { assign: true, subscribe: true, createTopic: true };
 
 function classOf(config: Config): string {
   const name = config['connector.class']?.trim() ?? '';

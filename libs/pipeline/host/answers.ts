@@ -23,7 +23,7 @@ async function answerTo(host: Host, question: HostQuestion, signal: AbortSignal)
     case 'describe':
       return { ask: 'describe', ...describePlugin(catalogue, question.plugin, question.version || undefined) };
     case 'validate': {
-      const validation = validateConnector(catalogue, question.plugin, question.config, references);
+      const validation = validateConnector(catalogue, question.plugin, question.config, references, host.log.capabilities);
       for (const key of validation.secretKeys) host.secrets.add(question.config[key] ?? '');
       return { ask: 'validate', validation };
     }

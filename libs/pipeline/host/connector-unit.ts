@@ -61,6 +61,8 @@ export class ConnectorUnit implements HostUnit {
   async #watchTopics({ settings }: ResolvedConnector, { connector }: ConnectorStart, replan: () => void): Promise<void> {
     const { log, clock, logs } = this.#host;
     const { signal } = this.#stop;
+    // The log deals out whatever comes: only a plan that was made for another log is not right.
+    if (!log.capabilities.assign) return replan();
     const logger = logs.logger(() => ({ connector, phase: 'watch' }));
     let known: string | undefined;
     while (!signal.aborted) {

@@ -47,6 +47,8 @@ async function planSink(
   { definition, settings }: ResolvedConnector,
   positions: readonly QueueAddress[],
 ): Promise<PlannedTask[]> {
+  // Each task takes what the log deals out to it.
+  if (!host.log.capabilities.assign) return Array.from({ length: settings.maxTasks }, () => ({ config: {}, queues: [] }));
   const tasks = dealQueues(await sinkQueues(host.log, settings, positions), settings.maxTasks);
   const most = tasks[0]?.length ?? 0;
   if (definition.kind === 'sink' && definition.keepsState === true && most > STATEFUL_QUEUES_MAX) {

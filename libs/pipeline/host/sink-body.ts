@@ -50,6 +50,8 @@ export function openSink(host: Host, start: TaskStart, connector: ResolvedConnec
     sessionIsOver: () => sessionIsOver(host),
     stopSignal,
     putSignal: hardStop.signal,
+    onCommitWanted: unit.onCommitWanted,
+    onLastFrozen: unit.onLastFrozen,
     onFailed: (error) => {
       abortPuts();
       unit.onFailed(error);
@@ -82,7 +84,7 @@ export function openSink(host: Host, start: TaskStart, connector: ResolvedConnec
     committed: (id) => loop.committed(id),
     async finish(): Promise<CommitContent | null> {
       phase.now = 'stop';
-      return isOpen ? loop.freeze(-1) : null;
+      return isOpen ? loop.finish() : null;
     },
     async end() {
       phase.now = 'stop';

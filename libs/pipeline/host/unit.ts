@@ -1,4 +1,4 @@
-import type { HostEvent } from '../host-protocol.ts';
+import type { CommitContent, HostEvent } from '../host-protocol.ts';
 import type { Host } from './host.ts';
 import type { TaskBody } from './task-body.ts';
 
@@ -33,6 +33,7 @@ export class TaskUnit implements HostUnit {
       stopSignal: this.#stop.signal,
       onFailed: (error) => this.#fail(error),
       onCommitWanted: () => this.#post({ type: 'commitWanted', unit }),
+      onLastFrozen: (freeze, content) => this.#post({ type: 'frozen', unit, freeze, content }),
     });
     host.stats.add(unit, this.#body.counters);
     this.#started = this.#start();
@@ -124,4 +125,6 @@ export interface OpenUnit {
   readonly stopSignal: AbortSignal;
   readonly onFailed: (error: unknown) => void;
   readonly onCommitWanted: () => void;
+  /** While it stops: to be stored before the end. */
+  readonly onLastFrozen: (freeze: number, content: CommitContent) => void;
 }

@@ -1,32 +1,22 @@
-import type { FetchedMessages, MessageLog, QueueAddress, QueueReader } from '@rocketmq-connect/message-log';
-import { PositionLostError } from '@rocketmq-connect/message-log/position-lost';
-import { type Clock, type ConnectError, FatalError, type SinkRecord, type SinkTask, type TaskLogger } from '@rocketmq-connect/sdk';
-import type { PipelineSettings } from '../config/settings.ts';
+import type { FetchedMessages } from '@rocketmq-connect/message-log';
+import { type Clock, type ConnectError, FatalError, type SinkRecord, type SinkTask, sleep } from '@rocketmq-connect/sdk';
 import { type ErrorPlace, isRetriable } from '../errors.ts';
-import type { CommitContent, TaskCounters } from '../host-protocol.ts';
+import type { CommitContent } from '../host-protocol.ts';
 import { sessionOver } from '../session.ts';
 import type { TransformChain } from '../stages/chain.ts';
 import { Turns } from '../turns.ts';
 import type { RecordDecoder } from './record-decoder.ts';
-import { SinkPositions } from './sink-positions.ts';
+import { type SinkInput, type SinkInputOptions, sinkInput } from './sink-input.ts';
 import { SinkStages } from './sink-stages.ts';
 
-export interface SinkLoopOptions {
-  readonly group: string;
+export interface SinkLoopOptions extends SinkInputOptions {
   readonly task: SinkTask;
   readonly decoder: RecordDecoder;
   readonly chain: TransformChain;
   readonly errors: ErrorPlace;
-  readonly log: MessageLog;
-  readonly settings: PipelineSettings;
-  readonly queues: readonly QueueAddress[];
-  readonly positions: readonly { readonly queue: QueueAddress; readonly position: number }[];
   /** Name → JSON text, as last committed. */
   readonly sinkStates: Readonly<Record<string, string>>;
-  readonly startTimeMs: number;
   readonly paused: boolean;
-  readonly counters: TaskCounters;
-  readonly logger: TaskLogger;
   readonly clock: Clock;
   readonly sessionIsOver: () => boolean;
   /** Aborted when the task is to stop: ends reads and waits. */
@@ -34,16 +24,20 @@ export interface SinkLoopOptions {
   /** Aborted when a `put` must not go on: what it leaves behind is then not committed. */
   readonly putSignal: AbortSignal;
   readonly onFailed: (error: unknown) => void;
+  /** Content frozen while the task stops, which is to be stored before its end; `committed` follows if that is possible. */
+  readonly onLastFrozen: (id: number, content: CommitContent) => void;
 }
 
 const READ_WAIT_MS = 1000;
 const MAX_STATE_BYTES = 64 * 1024;
+const LAST_FREEZE = -1;
+/** A stop does not wait longer for the store and the log: what they do not know of comes again. */
+const LAST_WAIT_MS = 1000;
 
 /** The data path of a sink task: read, decode, transform, put, flush, commit. Reads top-down: `run`, `freeze`, `committed`. */
 export class SinkLoop {
   readonly #options: SinkLoopOptions;
-  readonly #positions: SinkPositions;
-  #reader: QueueReader | null = null;
+  readonly #input: SinkInput;
   #paused: boolean;
   #wake: (() => void) | null = null;
   /** What was read last; dead letters are taken from it. */
@@ -58,43 +52,43 @@ export class SinkLoop {
   #turn: Promise<unknown> = Promise.resolve();
   #states: Record<string, string>;
   #frozen: { readonly id: number; readonly states: Record<string, string> } | null = null;
+  #onCommitted: (id: number) => void = () => undefined;
 
   constructor(options: SinkLoopOptions) {
     this.#options = options;
     this.#paused = options.paused;
     this.#states = { ...options.sinkStates };
     this.#stages = new SinkStages(options);
-    this.#positions = new SinkPositions(options.queues, options.positions);
+    this.#input = sinkInput(options);
     options.stopSignal.addEventListener('abort', () => this.#awake(), { once: true });
   }
 
   /** Reads and puts until the task is to stop. Failures go to `onFailed`. */
   async run(): Promise<void> {
-    const { stopSignal, log, group, settings, counters, errors, clock } = this.#options;
+    const { stopSignal, settings, counters, errors, clock } = this.#options;
+    const input = this.#input;
     const turns = new Turns(clock);
     let failures = 0;
     let failingSinceMs = 0;
     try {
       while (!stopSignal.aborted) {
-        // A sink whose topics do not exist yet has a task without queues.
-        if (this.#paused || this.#options.queues.length === 0) {
+        if (this.#paused || input.empty) {
+          input.pause();
           await this.#sleepUntilWoken();
           continue;
         }
         await turns.take();
         try {
-          this.#reader ??= await log.assign(group, await this.#positions.start(log, this.#options));
-          this.#read = await this.#reader.read(settings.bytesInFlightMax, READ_WAIT_MS, stopSignal);
+          this.#read = await input.read(settings.bytesInFlightMax, READ_WAIT_MS, stopSignal);
           failures = 0;
         } catch (error) {
           if (stopSignal.aborted) return;
-          if (error instanceof PositionLostError && this.#skips(error)) continue;
           if (!isRetriable(error)) throw error;
           if (failures === 0) failingSinceMs = clock.monotonic();
           await errors.backoffUntilTimeout(++failures, failingSinceMs, error, stopSignal);
           continue;
         }
-        counters.lag = this.#reader.lag();
+        counters.lag = input.lag();
         // What was read before a pause is put; what was read before a stop is read again by whoever goes on.
         await this.#take(this.#read);
       }
@@ -109,7 +103,7 @@ export class SinkLoop {
   }
 
   /**
-   * Flushes the sink, between two puts, and gives the positions of everything put (invariant 5). Dead letters are durable first
+   * Flushes the sink, between two puts, and gives what a commit stores of everything put (invariant 5). Dead letters are durable first
    * (KIP-610). Null when the last put was cut off.
    */
   async freeze(id: number): Promise<CommitContent | null> {
@@ -124,23 +118,39 @@ export class SinkLoop {
       const texts = stateTexts(states);
       this.#frozen = { id, states: texts };
       const changed = Object.entries(texts).filter(([name, text]) => this.#states[name] !== text);
-      return { offsets: [], positions: this.#positions.freeze(), sinkStates: Object.fromEntries(changed), marks: [] };
+      return { offsets: [], positions: this.#input.freeze(), sinkStates: Object.fromEntries(changed), marks: [] };
     });
   }
 
   /** The frozen content is stored. */
   async committed(id: number): Promise<void> {
-    const { log, group, logger } = this.#options;
     const frozen = this.#frozen;
     if (frozen === null || frozen.id !== id) return;
     this.#frozen = null;
     Object.assign(this.#states, frozen.states);
-    // For the tools of the log only: nothing is lost when it fails.
-    for (const { queue, position } of this.#positions.committed()) {
-      await log.mirrorPosition(group, queue, position).catch((error: Error) => {
-        logger.debug('a position was not mirrored', { ...queue, error: error.message });
-      });
-    }
+    await this.#input.committed();
+    this.#onCommitted(id);
+  }
+
+  /**
+   * After `run`: the last content. A log that is to be told what is done with is told here, since nobody is here any more when the content
+   * is stored with the release; what the sink returned is therefore stored before.
+   */
+  async finish(): Promise<CommitContent | null> {
+    const { onLastFrozen, clock } = this.#options;
+    const content = await this.freeze(LAST_FREEZE);
+    if (content === null || !this.#input.acknowledges) return content;
+    const isStored = Object.keys(content.sinkStates).length === 0;
+    const told = isStored
+      ? this.committed(LAST_FREEZE)
+      : new Promise<void>((resolve) => {
+          this.#onCommitted = (id) => (id === LAST_FREEZE ? resolve() : undefined);
+          onLastFrozen(LAST_FREEZE, content);
+        });
+    const tooLate = new AbortController();
+    await Promise.race([told, sleep(clock, LAST_WAIT_MS, tooLate.signal).catch(() => undefined)]);
+    tooLate.abort();
+    return content;
   }
 
   /** The sink cannot take a record: resolves when it is durable in the dead-letter topic, or may be skipped. */
@@ -172,7 +182,7 @@ export class SinkLoop {
   }
 
   async close(): Promise<void> {
-    await this.#reader?.close();
+    await this.#input.close();
   }
 
   async #take(fetched: readonly FetchedMessages[]): Promise<void> {
@@ -183,18 +193,17 @@ export class SinkLoop {
       counters.inFlight += count;
     }
     for (const messages of fetched) {
-      const { queue, offset } = messages;
       const records = await stages.decode(messages);
       for (let i = 0; i < records.length; i++) {
         const transformed = stages.take(records[i] ?? null, messages);
         if (transformed !== undefined) await transformed;
         if (stages.records.length >= settings.putMaxRecords) {
-          this.#positions.reach(queue, offset + i + 1);
+          this.#input.reach(messages, i + 1);
           await this.#put();
           if (stopSignal.aborted) return;
         }
       }
-      this.#positions.reach(queue, offset + messages.count);
+      this.#input.reach(messages, messages.count);
     }
     await this.#put();
   }
@@ -213,7 +222,7 @@ export class SinkLoop {
         await errors.backoffUntilTimeout(repetition, sinceMs, error, stopSignal);
       }
     }
-    if (records.length === 0) this.#positions.put();
+    if (records.length === 0) this.#input.put();
     counters.acknowledged += messages - this.#reported;
     counters.inFlight -= messages;
     this.#reported = 0;
@@ -228,24 +237,13 @@ export class SinkLoop {
     try {
       await task.put(records, putSignal);
       // In the same turn, so that no flush comes between the records and their positions.
-      this.#positions.put();
+      this.#input.put();
     } catch (error) {
       if (!isRetriable(error) || putSignal.aborted) this.#isTorn = true;
       throw error;
     } finally {
       this.#isPutting = false;
     }
-  }
-
-  #skips(error: PositionLostError): boolean {
-    const { settings, counters, logger } = this.#options;
-    if (settings.positionOutOfRange === 'fail' || error.resumeAt <= error.position || this.#reader === null) return false;
-    const missed = error.resumeAt - error.position;
-    logger.warn(`${missed} messages were removed from the log before this sink read them`, { ...error.queue, position: error.position });
-    counters.polled += missed;
-    counters.skipped += missed;
-    this.#reader.seek(error.queue, error.resumeAt);
-    return true;
   }
 
   /** Puts and flushes one at a time. */

@@ -1,0 +1,74 @@
+import type { FetchedMessages, QueueReader } from '@rocketmq-connect/message-log';
+import { PositionLostError } from '@rocketmq-connect/message-log/position-lost';
+import type { SinkInput, SinkInputOptions } from './sink-input.ts';
+import { type QueuePosition, SinkPositions } from './sink-positions.ts';
+
+/** The queues of this task, read from positions that are committed with what the sink returned. */
+export class PositionInput implements SinkInput {
+  readonly empty: boolean;
+  readonly acknowledges = false;
+  readonly #options: SinkInputOptions;
+  readonly #positions: SinkPositions;
+  #reader: QueueReader | null = null;
+
+  constructor(options: SinkInputOptions) {
+    this.empty = options.queues.length === 0;
+    this.#options = options;
+    this.#positions = new SinkPositions(options.queues, options.positions);
+  }
+
+  async read(maxBytes: number, waitMs: number, signal: AbortSignal): Promise<readonly FetchedMessages[]> {
+    const { log, group } = this.#options;
+    for (;;) {
+      try {
+        this.#reader ??= await log.assign(group, await this.#positions.start(log, this.#options));
+        return await this.#reader.read(maxBytes, waitMs, signal);
+      } catch (error) {
+        if (!(error instanceof PositionLostError) || !this.#skips(error)) throw error;
+      }
+    }
+  }
+
+  lag(): number {
+    return this.#reader?.lag() ?? -1;
+  }
+
+  reach({ queue, offset }: FetchedMessages, count: number): void {
+    this.#positions.reach(queue, offset + count);
+  }
+
+  put(): void {
+    this.#positions.put();
+  }
+
+  freeze(): readonly QueuePosition[] {
+    return this.#positions.freeze();
+  }
+
+  /** For the tools of the log only: nothing is lost when it fails. */
+  async committed(): Promise<void> {
+    const { log, group, logger } = this.#options;
+    for (const { queue, position } of this.#positions.committed()) {
+      await log.mirrorPosition(group, queue, position).catch((error: Error) => {
+        logger.debug('a position was not mirrored', { ...queue, error: error.message });
+      });
+    }
+  }
+
+  pause(): void {}
+
+  async close(): Promise<void> {
+    await this.#reader?.close();
+  }
+
+  #skips(error: PositionLostError): boolean {
+    const { settings, counters, logger } = this.#options;
+    if (settings.positionOutOfRange === 'fail' || error.resumeAt <= error.position || this.#reader === null) return false;
+    const missed = error.resumeAt - error.position;
+    logger.warn(`${missed} messages were removed from the log before this sink read them`, { ...error.queue, position: error.position });
+    counters.polled += missed;
+    counters.skipped += missed;
+    this.#reader.seek(error.queue, error.resumeAt);
+    return true;
+  }
+}
