@@ -27,6 +27,7 @@ export function createProgram(): Command {
   remote(program.command('status').description('states of all connectors and tasks, or of one').argument('[name]'))
     .option('--watch', 'repeat every second')
     .action(async (name, options) => (await import('./status-command.ts')).status(name, options));
+  addCluster(program);
   remote(program.command('plugins').description('connectors that can be used; --all also converters, transforms and predicates'))
     .option('--all', 'every kind')
     .action(async (options) => (await import('./plugin-commands.ts')).plugins(options));
@@ -78,6 +79,30 @@ function addConnectors(program: Command): void {
     .option('--include-tasks', 'also its tasks')
     .option('--only-failed', 'only what has failed')
     .action(async (name, options) => (await commands()).restart(name, options));
+}
+
+function addCluster(program: Command): void {
+  const commands = () => import('./cluster-commands.ts');
+  const runners = program.command('runners').description('list task runners, drain and undrain them');
+  remote(runners.command('list', { isDefault: true }).description('ids, states and units')).action(async (options) =>
+    (await commands()).runners(options),
+  );
+  remote(runners.command('drain').description('move everything off one, gently, until it is undrained').argument('<id>'))
+    .option('--dry-run', 'say what would move, and change nothing')
+    .option('--wait', 'come back when it owns nothing any more')
+    .action(async (id, options) => (await commands()).drain(id, options));
+  remote(runners.command('undrain').description('let one take units again').argument('<id>')).action(async (id, options) =>
+    (await commands()).undrain(id, options),
+  );
+  remote(program.command('units').description('connector instances and tasks: what they do, and where').argument('[connector]')).action(
+    async (connector, options) => (await commands()).units(connector, options),
+  );
+  remote(
+    program
+      .command('explain')
+      .description('why units are where they are, why they do not run, what they wait for')
+      .argument('<connector[/task]>'),
+  ).action(async (unit, options) => (await commands()).explain(unit, options));
 }
 
 function remote(command: Command): Command {

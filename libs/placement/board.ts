@@ -1,4 +1,5 @@
 import type { PlacementInput, PlacementRunner, PlacementUnit } from './index.ts';
+import { obstacleOf } from './obstacle.ts';
 import { hashOf } from './rendezvous.ts';
 
 /**
@@ -51,6 +52,9 @@ export function layBoard(input: PlacementInput): Board {
   const eligible = eligibility(units, runners);
   const isConnector = Uint8Array.from(units, (unit) => (unit.kind === 'connector' ? 1 : 0));
   const row = rowsByConnector(units, runners.length);
+  const siblingsMax = Float64Array.from(units, ({ kind, tasksPerRunnerMax = 0 }) =>
+    kind === 'task' && tasksPerRunnerMax > 0 ? tasksPerRunnerMax : Number.POSITIVE_INFINITY,
+  );
   const capacities = Float64Array.from(runners, (runner) => (runner.capacity > 0 ? runner.capacity : Number.POSITIVE_INFINITY));
   const loads = noLoads(units, runners);
   return {
@@ -65,6 +69,7 @@ export function layBoard(input: PlacementInput): Board {
     weight: (unit) => weights[unit] ?? 1,
     takes: (unit, runner) => {
       if (eligible[unit]?.[runner] !== 1) return false;
+      if ((loads.byRunner[(row[unit] ?? 0) + runner] ?? 0) >= (siblingsMax[unit] ?? 0)) return false;
       return (loads.all[runner] ?? 0) + (weights[unit] ?? 1) <= (capacities[runner] ?? 0);
     },
     load: (unit, runner) => OWN_KIND * ((isConnector[unit] === 1 ? loads.connectors : loads.tasks)[runner] ?? 0) + (loads.all[runner] ?? 0),
@@ -130,22 +135,11 @@ function eligibility(units: readonly PlacementUnit[], runners: readonly Placemen
     const needs = labels.length === 0 ? `${unit.plugin}\0${unit.pluginVersion}` : JSON.stringify([unit.plugin, unit.pluginVersion, labels]);
     let row = rows.get(needs);
     if (row === undefined) {
-      row = Uint8Array.from(runners, (runner) => (mayRun(unit, runner) ? 1 : 0));
+      row = Uint8Array.from(runners, (runner) => (obstacleOf(unit, runner) === null ? 1 : 0));
       rows.set(needs, row);
     }
     return row;
   });
-}
-
-/** Whether a runner may run a unit at all, whatever its load. */
-export function mayRun(unit: PlacementUnit, runner: PlacementRunner): boolean {
-  if (runner.draining) return false;
-  for (const [label, value] of Object.entries(unit.selector ?? {})) if (runner.labels[label] !== value) return false;
-  return runner.plugins.some(
-    (plugin) =>
-      (plugin.name === unit.plugin || plugin.aliases.includes(unit.plugin)) &&
-      (unit.pluginVersion === '' || plugin.version === unit.pluginVersion),
-  );
 }
 
 function byId(a: { readonly id: string }, b: { readonly id: string }): number {

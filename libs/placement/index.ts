@@ -2,6 +2,9 @@ import { type Board, layBoard, put } from './board.ts';
 import { level } from './level.ts';
 import { rendezvous } from './rendezvous.ts';
 
+export { type Verdict, verdicts } from './verdicts.ts';
+export { placementWishes } from './wishes.ts';
+
 /** A connector instance or a task, as placement sees it. */
 export interface PlacementUnit {
   /** Unique, see `unitId` of libs/cluster. */
@@ -17,6 +20,8 @@ export interface PlacementUnit {
   readonly pluginVersion: string;
   /** Labels that a runner must have. */
   readonly selector?: Readonly<Record<string, string>>;
+  /** Tasks of this connector that one runner may have; 0, the default: no limit. */
+  readonly tasksPerRunnerMax?: number;
 }
 
 /** A live runner. */

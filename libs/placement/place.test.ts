@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { type Placement, type PlacementInput, type PlacementRunner, type PlacementUnit, place } from './index.ts';
+import {
+  type Placement,
+  type PlacementInput,
+  type PlacementRunner,
+  type PlacementUnit,
+  place,
+  placementWishes,
+  verdicts,
+} from './index.ts';
 
 const file = { name: 'FileStreamSource', version: '1.0.0', aliases: ['org.apache.kafka.connect.file.FileStreamSourceConnector'] };
 
@@ -175,6 +183,67 @@ describe('place', () => {
     assert.deepEqual(countsOf(full, ''), { r0: 2, r1: 3 });
   });
 
+  it('a heavy task counts as several, for balance and for capacity', () => {
+    const units = [...connector('heavy', 1, { weight: 4 }), ...connector('light', 4)].filter((unit) => unit.kind === 'task');
+    const placement = place(input(units, runners(2)));
+    for (let task = 0; task < 4; task++) assert.notEqual(placement.get(`tasks/light/${task}`), placement.get('tasks/heavy/0'));
+    const small = place(input(units, [runner('r0', { capacity: 3 }), runner('r1', { capacity: 3 })]));
+    assert.equal(small.has('tasks/heavy/0'), false);
+    assert.equal(small.size, 4);
+  });
+
+  it('puts no more tasks of a connector on a runner than it allows, and takes away those beyond', () => {
+    const units = [...connector('a', 5, { tasksPerRunnerMax: 2 }), ...connector('b', 5)];
+    const tasksOfA = units.filter(({ id }) => id.startsWith('tasks/a/'));
+    const placement = place(input(units, runners(2)));
+    assert.deepEqual(countsOf(placement, 'tasks/a/'), { r0: 2, r1: 2 });
+    const crowded = new Map(tasksOfA.map((unit) => [unit.id, 'r0']));
+    const { placement: settled } = settle(input(units, runners(3), { previous: crowded, owners: crowded }));
+    assert.equal(Math.max(...Object.values(countsOf(settled, 'tasks/a/'))), 2);
+    assert.equal(settled.size, units.length);
+  });
+
+  it('reads what a connector wishes from its configuration, and takes nonsense for not said', () => {
+    const wishes = placementWishes({
+      'placement.labels': 'disk=ssd, odd,=x,eq=a=b',
+      'placement.weight': ' 3 ',
+      'placement.tasks.per.runner.max': '-1',
+    });
+    assert.deepEqual(wishes, { selector: { disk: 'ssd', eq: 'a=b' }, weight: 3, tasksPerRunnerMax: 0 });
+    assert.deepEqual(placementWishes({ 'placement.weight': 'x' }), { selector: {}, weight: 1, tasksPerRunnerMax: 0 });
+  });
+
+  it('says of every runner why it may not run a unit', () => {
+    const on = [
+      runner('able'),
+      runner('draining', { draining: true }),
+      runner('full', { capacity: 1 }),
+      runner('old', { plugins: [{ ...file, version: '0.9.0' }] }),
+      runner('other', { plugins: [] }),
+      runner('slow', { labels: { disk: 'hdd' } }),
+    ];
+    const able = on.map((one) => ({ ...one, labels: { disk: 'ssd', ...one.labels } }));
+    const units = connector('a', 4, { pluginVersion: '1.0.0', selector: { disk: 'ssd' }, tasksPerRunnerMax: 1 });
+    const [, , second] = units;
+    assert.ok(second !== undefined);
+    const placement = new Map([
+      ['tasks/a/0', 'able'],
+      ['tasks/a/2', 'full'],
+    ]);
+    const found = verdicts({ units, runners: able }, placement, second);
+    assert.deepEqual(
+      found.map(({ runner: id, load, siblings, obstacle }) => [id, load, siblings, obstacle?.kind]),
+      [
+        ['able', 1, 1, 'siblings'],
+        ['draining', 0, 0, 'draining'],
+        ['full', 1, 1, 'full'],
+        ['old', 0, 0, 'version'],
+        ['other', 0, 0, 'plugin'],
+        ['slow', 0, 0, 'label'],
+      ],
+    );
+  });
+
   it('keeps tasks of one connector apart by runner, then by zone', () => {
     const on = ['x', 'y'].flatMap((zone) => [0, 1].map((i) => runner(`${zone}${i}`, { zone })));
     const placement = place(input(connector('a', 2), on));
@@ -264,6 +333,7 @@ describe('place', () => {
         capacity: fc.constantFrom(0, 0, 4, 30),
         drains: fc.array(fc.boolean(), { minLength: 1 }),
         labels: fc.array(fc.constantFrom('', 'a', 'b'), { minLength: 1 }),
+        apart: fc.constantFrom(0, 0, 1, 2),
         missing: fc.subarray(['r0', 'r6', 'r7']),
       });
       fc.assert(
@@ -271,7 +341,8 @@ describe('place', () => {
           const { units: plain, on: all } = build(w.world);
           const units = plain.map((unit, i): PlacementUnit => {
             const label = w.labels[i % w.labels.length] ?? '';
-            return { ...unit, weight: w.weights[i % w.weights.length] ?? 1, selector: label === '' ? {} : { label } };
+            const selector = label === '' ? {} : { label };
+            return { ...unit, weight: w.weights[i % w.weights.length] ?? 1, selector, tasksPerRunnerMax: w.apart };
           });
           const on = all.map((r, i) => {
             const label = w.labels[(i + 1) % w.labels.length] ?? '';
@@ -292,7 +363,7 @@ describe('place', () => {
             const may = usable.filter((r) => Object.entries(unit.selector ?? {}).every(([k, v]) => r.labels[k as 'label'] === v));
             const at = placement.get(unit.id);
             if (at !== undefined) assert.ok(may.some((r) => r.id === at) || given.missing.has(at));
-            else assert.ok(may.length === 0 || w.capacity > 0, `${unit.id} is left out`);
+            else assert.ok(may.length === 0 || w.capacity > 0 || w.apart > 0, `${unit.id} is left out`);
           }
           settle({ ...given, missing: new Set() });
         }),

@@ -38,6 +38,13 @@ describe('publishing a task set', () => {
     assert.equal(mesh.store.revision, revision);
   });
 
+  it('takes no change of where tasks run for another task set', async () => {
+    const { token, generation } = await mesh.running('c');
+    await mesh.connectors.patch({ name: 'c', set: { 'placement.labels': 'disk=ssd' }, remove: [], expectedConfigRevision: 0n });
+    const again = await mesh.run(mesh.publish('c', token, [task('0')]));
+    assert.deepEqual(again, { generation, changed: false });
+  });
+
   it('S090: a set of several chunks is visible as a whole or not at all, and its pointer comes last', async () => {
     await mesh.create('c');
     const token = await mesh.own('c');

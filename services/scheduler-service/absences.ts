@@ -1,7 +1,7 @@
 import { type ClusterKeys, encodeStored } from '@rocketmq-connect/cluster';
 import { absent, type Compare, createdAt, type MetadataStore } from '@rocketmq-connect/metadata-store';
 import { StoredAbsence } from '@rocketmq-connect/proto/storage';
-import type { Snapshot } from './cluster-state.ts';
+import type { Snapshot } from './snapshot.ts';
 
 /** Which runners are gone: those within their grace delay keep their units, the others lose them. */
 export interface Absent {

@@ -1,97 +1,77 @@
 import { type ClusterKeys, decodeStored, generationOf, lastSegment, parseUnitId, unitId } from '@rocketmq-connect/cluster';
 import type { Handlers } from '@rocketmq-connect/mesh';
 import type { KeyValue, MetadataStore } from '@rocketmq-connect/metadata-store';
-import type { ClusterServiceDefinition, ListRunnersResponse, ListUnitsResponse, Unit } from '@rocketmq-connect/proto/cluster';
+import type { ClusterServiceDefinition, ListRunnersResponse, Runner, Unit } from '@rocketmq-connect/proto/cluster';
 import { TargetState, UnitState } from '@rocketmq-connect/proto/common';
-import {
-  StoredLeader,
-  StoredOwner,
-  StoredRunner,
-  StoredSpec,
-  StoredStatus,
-  StoredTarget,
-  StoredTaskSet,
-} from '@rocketmq-connect/proto/storage';
+import { StoredOwner, StoredRunner, StoredSpec, StoredStatus, StoredTarget, StoredTaskSet } from '@rocketmq-connect/proto/storage';
+import { type ClusterRead, readCluster } from './cluster-read.ts';
 
 interface ViewDeps {
   readonly store: MetadataStore;
   readonly keys: ClusterKeys;
 }
 
-/** Who runs what. Read from the store, so every replica answers the same. */
-export function clusterHandlers(deps: ViewDeps): Handlers<ClusterServiceDefinition> {
+/** Who runs what. */
+export function viewHandlers({ store, keys }: ViewDeps): Pick<Handlers<ClusterServiceDefinition>, 'listRunners' | 'listUnits'> {
   return {
-    listRunners: () => listRunners(deps),
-    listUnits: ({ connector }) => listUnits(deps, connector),
+    listRunners: async () => listRunners(await readCluster(store, keys)),
+    listUnits: async ({ connector }) => {
+      const units = listUnits(keys, await readCluster(store, keys));
+      return { units: connector === '' ? units : units.filter((unit) => unit.connector === connector) };
+    },
   };
 }
 
-async function listRunners({ store, keys }: ViewDeps): Promise<ListRunnersResponse> {
-  const { responses } = await store.txn({
-    compare: [],
-    then: [
-      { op: 'range', range: keys.runners },
-      { op: 'range', range: keys.drains },
-      { op: 'range', range: keys.targets },
-      { op: 'range', range: keys.owners },
-      { op: 'get', key: keys.leader },
-    ],
-  });
-  const [runners = [], drains = [], targets = [], owners = [], leader = []] = responses;
-  const draining = new Set(drains.map(({ key }) => lastSegment(key)));
-  const targeted = new Map(targets.map((kv) => [lastSegment(kv.key), Object.keys(decodeStored(StoredTarget, kv).units).length]));
+function listRunners({ found, snapshot, leader }: ClusterRead): ListRunnersResponse {
   const owned = new Map<string, number>();
-  for (const kv of owners) {
-    const { runner } = decodeStored(StoredOwner, kv);
-    owned.set(runner, (owned.get(runner) ?? 0) + 1);
-  }
-  return {
-    runners: runners.map((kv) => {
-      const id = lastSegment(kv.key);
-      const { endpoint, version, labels, zone } = decodeStored(StoredRunner, kv);
-      const counts = { ownedUnits: owned.get(id) ?? 0, targetUnits: targeted.get(id) ?? 0 };
-      return { id, endpoint, version, labels, zone, draining: draining.has(id), ...counts };
-    }),
-    leader: leader[0] === undefined ? '' : decodeStored(StoredLeader, leader[0]).scheduler,
-  };
+  for (const runner of snapshot.owners.values()) owned.set(runner, (owned.get(runner) ?? 0) + 1);
+  const drained = new Set([...found.drains.keys()].map(lastSegment));
+  const counts = (id: string) => ({
+    draining: drained.has(id),
+    ownedUnits: owned.get(id) ?? 0,
+    targetUnits: snapshot.rows.get(id)?.units.size ?? 0,
+  });
+  const runners = [...found.runners.values()].map((kv): Runner => {
+    const id = lastSegment(kv.key);
+    const { endpoint, version, labels, zone, capacity } = decodeStored(StoredRunner, kv);
+    return { id, endpoint, version, labels, zone, capacity, missing: false, ...counts(id) };
+  });
+  const live = new Set(runners.map(({ id }) => id));
+  const missing = [...snapshot.awaited]
+    .filter((id) => !live.has(id))
+    .map((id): Runner => ({ id, endpoint: '', version: '', labels: {}, zone: '', capacity: 0, missing: true, ...counts(id) }));
+  return { runners: [...runners, ...missing].sort((a, b) => (a.id < b.id ? -1 : 1)), leader };
 }
 
-async function listUnits({ store, keys }: ViewDeps, connector: string): Promise<ListUnitsResponse> {
-  const { responses } = await store.txn({
-    compare: [],
-    then: [
-      { op: 'range', range: keys.specs },
-      { op: 'range', range: keys.taskSets },
-      { op: 'range', range: keys.targets },
-      { op: 'range', range: keys.owners },
-      { op: 'range', range: keys.statuses },
-    ],
-  });
-  const [specs = [], taskSets = [], targets = [], owners = [], statuses = []] = responses;
-  const units = wantedUnits(specs, taskSets);
-  for (const kv of targets) {
+/** The units that should run, and owned ones that should not, by connector and task. */
+export function listUnits(keys: ClusterKeys, { found }: ClusterRead): Unit[] {
+  const units = wantedUnits(found.specs.values(), found.taskSets.values());
+  for (const kv of found.targets.values()) {
     for (const id of Object.keys(decodeStored(StoredTarget, kv).units)) unitAt(units, id).targetRunner = lastSegment(kv.key);
   }
-  for (const kv of owners) {
+  for (const kv of found.owners.values()) {
     const [kind, name, generation = '', task] = kv.key.slice(keys.owners.start.length).split('/');
     const unit = unitAt(units, task === undefined ? `${kind}/${name}` : `${kind}/${name}/${task}`);
     unit.ownerRunner = decodeStored(StoredOwner, kv).runner;
     unit.token = kv.createRevision;
     unit.generation = task === undefined ? '' : generation;
   }
-  const statusOf = new Map(statuses.map((kv) => [kv.key.slice(keys.statuses.start.length), kv]));
   for (const unit of units.values()) {
-    const kv = statusOf.get(unit.id);
-    const status = kv === undefined ? null : decodeStored(StoredStatus, kv);
+    const status = statusOf(keys, found.statuses, unit);
     // Invariant 3: what a past owner said is not what is.
     if (status !== null && unit.token !== 0n && status.token === unit.token) unit.state = status.state;
   }
-  const asked = [...units.values()].filter((unit) => connector === '' || unit.connector === connector);
-  return { units: asked.sort((a, b) => (a.connector === b.connector ? a.task - b.task : a.connector < b.connector ? -1 : 1)) };
+  return [...units.values()].sort((a, b) => (a.connector === b.connector ? a.task - b.task : a.connector < b.connector ? -1 : 1));
+}
+
+/** The last status of a unit, whoever wrote it. */
+export function statusOf(keys: ClusterKeys, statuses: ReadonlyMap<string, KeyValue>, { id }: Unit): StoredStatus | null {
+  const kv = statuses.get(keys.statuses.start + id);
+  return kv === undefined ? null : decodeStored(StoredStatus, kv);
 }
 
 /** The units that should run; owned ones that should not are added as they are met. */
-function wantedUnits(specs: readonly KeyValue[], taskSets: readonly KeyValue[]): Map<string, Unit> {
+function wantedUnits(specs: Iterable<KeyValue>, taskSets: Iterable<KeyValue>): Map<string, Unit> {
   const units = new Map<string, Unit>();
   const running = new Set<string>();
   for (const kv of specs) {

@@ -5,9 +5,13 @@ import { ClusterServiceDefinition } from '@rocketmq-connect/proto/cluster';
 import { StoredLeader } from '@rocketmq-connect/proto/storage';
 import { type Clock, type Random, toPlainError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import { readCluster } from './cluster-read.ts';
 import { ClusterState } from './cluster-state.ts';
-import { clusterHandlers } from './cluster-view.ts';
+import { viewHandlers } from './cluster-view.ts';
+import { drainHandlers } from './drains.ts';
+import { explainHandlers } from './explain.ts';
 import { LeaderLoop } from './leader-loop.ts';
+import { previewPlacement } from './preview.ts';
 
 export interface SchedulerServiceDeps {
   readonly store: MetadataStore;
@@ -61,7 +65,14 @@ export function createSchedulerService(deps: SchedulerServiceDeps): SchedulerSer
     state.stop();
   };
   return {
-    implementations: [implement(ClusterServiceDefinition, clusterHandlers(deps))],
+    implementations: [
+      implement(ClusterServiceDefinition, {
+        ...viewHandlers(deps),
+        ...drainHandlers(deps),
+        ...explainHandlers(deps),
+        previewPlacement: async (change) => previewPlacement((await readCluster(store, keys)).snapshot, change),
+      }),
+    ],
     start: async () => {
       state.start();
       loop.start();

@@ -4,8 +4,9 @@ import { place } from '@rocketmq-connect/placement';
 import { type Clock, toPlainError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import { absentRunners, givenUp } from './absences.ts';
-import type { ClusterState, Snapshot } from './cluster-state.ts';
+import type { ClusterState } from './cluster-state.ts';
 import { previousPlacement, type RowChanges, rowChanges } from './rows.ts';
+import type { Snapshot } from './snapshot.ts';
 
 interface LoopDeps {
   readonly store: MetadataStore;

@@ -1,7 +1,7 @@
 import { encodeStored } from '@rocketmq-connect/cluster';
 import type { Placement } from '@rocketmq-connect/placement';
 import { StoredTarget } from '@rocketmq-connect/proto/storage';
-import type { Snapshot, TargetRow } from './cluster-state.ts';
+import type { Snapshot, TargetRow } from './snapshot.ts';
 
 /** The rows to write in one transaction: runner → its value, null to delete the row. */
 export type RowChanges = ReadonlyMap<string, string | null>;

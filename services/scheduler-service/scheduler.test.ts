@@ -34,7 +34,7 @@ describe('the scheduler', () => {
     for (const name of ['a', 'b', 'c', 'd']) await world.connector(name, 2);
     await world.settle();
     const before = world.targets();
-    await world.erase('b');
+    await world.erase(world.keys.spec('b'), world.keys.taskSet('b'));
     await world.settle();
     const after = world.targets();
     assert.equal(

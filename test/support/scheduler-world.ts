@@ -4,9 +4,17 @@ import type { Handlers } from '@rocketmq-connect/mesh';
 import type { Lease, Txn } from '@rocketmq-connect/metadata-store';
 import { SimulatedStore } from '@rocketmq-connect/metadata-store/simulated';
 import type { ClusterServiceDefinition } from '@rocketmq-connect/proto/cluster';
-import { TargetState } from '@rocketmq-connect/proto/common';
+import { TargetState, type UnitState } from '@rocketmq-connect/proto/common';
 import { PluginKind } from '@rocketmq-connect/proto/plugin';
-import { StoredDrain, StoredOwner, StoredRunner, StoredSpec, StoredTarget, StoredTaskSet } from '@rocketmq-connect/proto/storage';
+import {
+  StoredDrain,
+  StoredOwner,
+  StoredRunner,
+  StoredSpec,
+  StoredStatus,
+  StoredTarget,
+  StoredTaskSet,
+} from '@rocketmq-connect/proto/storage';
 import { createSchedulerService, type SchedulerService } from '@rocketmq-connect/scheduler-service';
 import { quietLogger } from './quiet-logger.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -64,15 +72,10 @@ export class SchedulerWorld {
     await this.#hand.txn({ compare: [], then: [{ op: 'put', key, value, ...(leaseId === undefined ? {} : { leaseId }) }] });
   }
 
-  async runner(id: string): Promise<void> {
+  async runner(id: string, over: Partial<StoredRunner> = {}): Promise<void> {
     const lease = await this.#hand.grantLease(1_000_000_000);
     this.#leases.set(id, lease);
-    const plugins = [{ name: 'File', version: '1', kind: PluginKind.SOURCE, aliases: [], secretKeys: [] }];
-    await this.put(
-      this.keys.runner(id),
-      JSON.stringify(StoredRunner.toJSON({ ...StoredRunner.create(), id, session: 's', plugins })),
-      lease.id,
-    );
+    await this.put(this.keys.runner(id), this.#registration(id, over), lease.id);
   }
 
   registerAt(id: string): void {
@@ -89,32 +92,39 @@ export class SchedulerWorld {
     };
   }
 
-  #registration(id: string): string {
+  #registration(id: string, over: Partial<StoredRunner> = {}): string {
     const plugins = [{ name: 'File', version: '1', kind: PluginKind.SOURCE, aliases: [], secretKeys: [] }];
-    return JSON.stringify(StoredRunner.toJSON({ ...StoredRunner.create(), id, session: 's', plugins }));
+    return JSON.stringify(StoredRunner.toJSON({ ...StoredRunner.create(), id, session: 's', plugins, ...over }));
   }
 
   async lose(id: string): Promise<void> {
     await this.#leases.get(id)?.revoke();
   }
 
-  async connector(name: string, tasks: number, targetState: TargetState = TargetState.RUNNING, plugin = 'File'): Promise<void> {
-    await this.put(this.keys.spec(name), JSON.stringify(StoredSpec.toJSON({ ...StoredSpec.create(), name, targetState, plugin })));
+  async connector(
+    name: string,
+    tasks: number,
+    targetState: TargetState = TargetState.RUNNING,
+    plugin = 'File',
+    config: Record<string, string> = {},
+  ): Promise<void> {
+    const spec = { ...StoredSpec.create(), name, targetState, plugin, config };
+    await this.put(this.keys.spec(name), JSON.stringify(StoredSpec.toJSON(spec)));
     await this.publish(name, tasks);
+  }
+
+  /** What the unit's present owner says of it. */
+  async status(unit: string, state: UnitState, error = ''): Promise<void> {
+    const status = { ...StoredStatus.create(), state, error, sinceMs: 1n, token: await this.revisionOf(unit) };
+    await this.put(this.keys.statuses.start + unit, JSON.stringify(StoredStatus.toJSON(status)));
   }
 
   async publish(name: string, tasks: number): Promise<void> {
     await this.put(this.keys.taskSet(name), JSON.stringify(StoredTaskSet.toJSON({ ...StoredTaskSet.create(), tasks })));
   }
 
-  async erase(name: string): Promise<void> {
-    await this.#hand.txn({
-      compare: [],
-      then: [
-        { op: 'delete', key: this.keys.spec(name) },
-        { op: 'delete', key: this.keys.taskSet(name) },
-      ],
-    });
+  async erase(...keys: string[]): Promise<void> {
+    await this.#hand.txn({ compare: [], then: keys.map((key) => ({ op: 'delete', key })) });
   }
 
   async drain(id: string): Promise<void> {
@@ -122,7 +132,7 @@ export class SchedulerWorld {
   }
 
   async undrain(id: string): Promise<void> {
-    await this.#hand.txn({ compare: [], then: [{ op: 'delete', key: this.keys.drain(id) }] });
+    await this.erase(this.keys.drain(id));
   }
 
   /** From now on every runner owns at once what it is targeted at. */
@@ -142,17 +152,21 @@ export class SchedulerWorld {
     const owners = new Map(
       [...targets].map(([unit, runner]) => {
         const [kind = '', name = '', task] = unit.split('/');
-        const key = task === undefined ? this.keys.connectorOwner(name) : this.keys.taskOwner(name, this.pointer(name), Number(task));
+        const key = task === undefined ? this.keys.connectorOwner(name) : this.taskOwnerKey(name, Number(task));
         return [kind === '' ? '' : key, runner];
       }),
     );
-    for (const { key } of this.store.peek(this.keys.owners))
-      if (!owners.has(key)) await this.#hand.txn({ compare: [], then: [{ op: 'delete', key }] });
+    for (const { key } of this.store.peek(this.keys.owners)) if (!owners.has(key)) await this.erase(key);
     for (const [key, runner] of owners) {
       const value = JSON.stringify(StoredOwner.toJSON({ runner, session: 's' }));
       const present = this.store.peek({ start: key, end: `${key}\0` })[0];
       if (present?.value !== value) await this.put(key, value);
     }
+  }
+
+  /** Of the published generation. */
+  taskOwnerKey(name: string, task: number): string {
+    return this.keys.taskOwner(name, this.pointer(name), task);
   }
 
   targets(): Map<string, string> {

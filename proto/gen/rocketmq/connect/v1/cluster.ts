@@ -6,7 +6,16 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { UnitState, unitStateFromJSON, unitStateToJSON, unitStateToNumber } from "./common.ts";
+import {
+  TargetState,
+  targetStateFromJSON,
+  targetStateToJSON,
+  targetStateToNumber,
+  UnitState,
+  unitStateFromJSON,
+  unitStateToJSON,
+  unitStateToNumber,
+} from "./common.ts";
 
 export const protobufPackage = "rocketmq.connect.v1";
 
@@ -21,6 +30,10 @@ export interface Runner {
   draining: boolean;
   ownedUnits: number;
   targetUnits: number;
+  /** Sum of unit weights it takes; 0 = no limit. */
+  capacity: number;
+  /** Gone, but within the grace delay: it keeps its units. */
+  missing: boolean;
 }
 
 export interface Runner_LabelsEntry {
@@ -59,8 +72,127 @@ export interface ListUnitsResponse {
   units: Unit[];
 }
 
+export interface DrainRequest {
+  runner: string;
+}
+
+export interface DrainResponse {
+  /** What moves, as far as can be told now. */
+  moves: Move[];
+  /** Units that no other runner may run: they stop. */
+  unplaced: string[];
+}
+
+export interface UndrainRequest {
+  runner: string;
+}
+
+export interface UndrainResponse {
+}
+
+export interface ExplainRequest {
+  connector: string;
+  /** Only this task; absent: the connector instance and all tasks. */
+  task?: number | undefined;
+}
+
+export interface ExplainResponse {
+  targetState: TargetState;
+  units: UnitExplanation[];
+  /** What changed last: the newest entries of the connector's history, newest first. */
+  changes: RecentChange[];
+}
+
+export interface UnitExplanation {
+  unit:
+    | Unit
+    | undefined;
+  /** What the state is due to: the error of a FAILED or RESTARTING unit, or why a runner gave it back. */
+  error: string;
+  /** When the state began, by the clock of its runner; 0 unknown. */
+  sinceMs: bigint;
+  /** Sentences: why here, why not running, what it waits for. */
+  reasons: string[];
+  runners: RunnerVerdict[];
+}
+
+/** What placement thinks of one runner for one unit. */
+export interface RunnerVerdict {
+  runner: string;
+  eligible: boolean;
+  /** Why it is not eligible, as a sentence. */
+  obstacle: string;
+  /** Sum of the weights of all other units placed there. */
+  load: number;
+  /** Other tasks of the connector placed there. */
+  siblings: number;
+}
+
+export interface RecentChange {
+  atMs: bigint;
+  who: string;
+  /** created, config, lifecycle, offsets */
+  what: string;
+  changedKeys: string[];
+}
+
+export interface PreviewPlacementRequest {
+  /** Ids of runners to imagine drained ... */
+  drain: string[];
+  /** ... gone ... */
+  remove: string[];
+  /** ... or there. */
+  add: PreviewRunner[];
+}
+
+export interface PreviewRunner {
+  id: string;
+  /** The runner whose plugins it has; "": those of all runners together. */
+  like: string;
+  labels: { [key: string]: string };
+  zone: string;
+  capacity: number;
+}
+
+export interface PreviewRunner_LabelsEntry {
+  key: string;
+  value: string;
+}
+
+export interface PreviewPlacementResponse {
+  moves: Move[];
+  unplaced: string[];
+  /** Runner -> units, when all has moved. */
+  units: { [key: string]: number };
+  /** Rounds of at most a fifth of all units each until nothing moves any more. */
+  rounds: number;
+}
+
+export interface PreviewPlacementResponse_UnitsEntry {
+  key: string;
+  value: number;
+}
+
+export interface Move {
+  unit: string;
+  /** "" from nowhere. */
+  from: string;
+  to: string;
+}
+
 function createBaseRunner(): Runner {
-  return { id: "", endpoint: "", version: "", labels: {}, zone: "", draining: false, ownedUnits: 0, targetUnits: 0 };
+  return {
+    id: "",
+    endpoint: "",
+    version: "",
+    labels: {},
+    zone: "",
+    draining: false,
+    ownedUnits: 0,
+    targetUnits: 0,
+    capacity: 0,
+    missing: false,
+  };
 }
 
 export const Runner: MessageFns<Runner> = {
@@ -88,6 +220,12 @@ export const Runner: MessageFns<Runner> = {
     }
     if (message.targetUnits !== 0) {
       writer.uint32(64).int32(message.targetUnits);
+    }
+    if (message.capacity !== 0) {
+      writer.uint32(72).int32(message.capacity);
+    }
+    if (message.missing !== false) {
+      writer.uint32(80).bool(message.missing);
     }
     return writer;
   },
@@ -172,6 +310,22 @@ export const Runner: MessageFns<Runner> = {
             message.targetUnits = reader.int32();
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.capacity = reader.int32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.missing = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -215,6 +369,8 @@ export const Runner: MessageFns<Runner> = {
         : isSet(object.target_units)
         ? globalThis.Number(object.target_units)
         : 0,
+      capacity: isSet(object.capacity) ? globalThis.Number(object.capacity) : 0,
+      missing: isSet(object.missing) ? globalThis.Boolean(object.missing) : false,
     };
   },
 
@@ -250,6 +406,12 @@ export const Runner: MessageFns<Runner> = {
     if (message.targetUnits !== 0) {
       obj.targetUnits = Math.round(message.targetUnits);
     }
+    if (message.capacity !== 0) {
+      obj.capacity = Math.round(message.capacity);
+    }
+    if (message.missing !== false) {
+      obj.missing = message.missing;
+    }
     return obj;
   },
 
@@ -274,6 +436,8 @@ export const Runner: MessageFns<Runner> = {
     message.draining = object.draining ?? false;
     message.ownedUnits = object.ownedUnits ?? 0;
     message.targetUnits = object.targetUnits ?? 0;
+    message.capacity = object.capacity ?? 0;
+    message.missing = object.missing ?? false;
     return message;
   },
 };
@@ -835,6 +999,1546 @@ export const ListUnitsResponse: MessageFns<ListUnitsResponse> = {
   },
 };
 
+function createBaseDrainRequest(): DrainRequest {
+  return { runner: "" };
+}
+
+export const DrainRequest: MessageFns<DrainRequest> = {
+  encode(message: DrainRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.runner !== "") {
+      writer.uint32(10).string(message.runner);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.runner = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DrainRequest {
+    return { runner: isSet(object.runner) ? globalThis.String(object.runner) : "" };
+  },
+
+  toJSON(message: DrainRequest): unknown {
+    const obj: any = {};
+    if (message.runner !== "") {
+      obj.runner = message.runner;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DrainRequest>): DrainRequest {
+    return DrainRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DrainRequest>): DrainRequest {
+    const message = createBaseDrainRequest();
+    message.runner = object.runner ?? "";
+    return message;
+  },
+};
+
+function createBaseDrainResponse(): DrainResponse {
+  return { moves: [], unplaced: [] };
+}
+
+export const DrainResponse: MessageFns<DrainResponse> = {
+  encode(message: DrainResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.moves) {
+      Move.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.unplaced) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.moves.push(Move.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.unplaced.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DrainResponse {
+    return {
+      moves: globalThis.Array.isArray(object?.moves) ? object.moves.map((e: any) => Move.fromJSON(e)) : [],
+      unplaced: globalThis.Array.isArray(object?.unplaced) ? object.unplaced.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: DrainResponse): unknown {
+    const obj: any = {};
+    if (message.moves?.length) {
+      obj.moves = message.moves.map((e) => Move.toJSON(e));
+    }
+    if (message.unplaced?.length) {
+      obj.unplaced = message.unplaced;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DrainResponse>): DrainResponse {
+    return DrainResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DrainResponse>): DrainResponse {
+    const message = createBaseDrainResponse();
+    message.moves = object.moves?.map((e) => Move.fromPartial(e)) || [];
+    message.unplaced = object.unplaced?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseUndrainRequest(): UndrainRequest {
+  return { runner: "" };
+}
+
+export const UndrainRequest: MessageFns<UndrainRequest> = {
+  encode(message: UndrainRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.runner !== "") {
+      writer.uint32(10).string(message.runner);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UndrainRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUndrainRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.runner = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UndrainRequest {
+    return { runner: isSet(object.runner) ? globalThis.String(object.runner) : "" };
+  },
+
+  toJSON(message: UndrainRequest): unknown {
+    const obj: any = {};
+    if (message.runner !== "") {
+      obj.runner = message.runner;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UndrainRequest>): UndrainRequest {
+    return UndrainRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UndrainRequest>): UndrainRequest {
+    const message = createBaseUndrainRequest();
+    message.runner = object.runner ?? "";
+    return message;
+  },
+};
+
+function createBaseUndrainResponse(): UndrainResponse {
+  return {};
+}
+
+export const UndrainResponse: MessageFns<UndrainResponse> = {
+  encode(_: UndrainResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UndrainResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUndrainResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): UndrainResponse {
+    return {};
+  },
+
+  toJSON(_: UndrainResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<UndrainResponse>): UndrainResponse {
+    return UndrainResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<UndrainResponse>): UndrainResponse {
+    const message = createBaseUndrainResponse();
+    return message;
+  },
+};
+
+function createBaseExplainRequest(): ExplainRequest {
+  return { connector: "", task: undefined };
+}
+
+export const ExplainRequest: MessageFns<ExplainRequest> = {
+  encode(message: ExplainRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connector !== "") {
+      writer.uint32(10).string(message.connector);
+    }
+    if (message.task !== undefined) {
+      writer.uint32(16).int32(message.task);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.connector = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.task = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainRequest {
+    return {
+      connector: isSet(object.connector) ? globalThis.String(object.connector) : "",
+      task: isSet(object.task) ? globalThis.Number(object.task) : undefined,
+    };
+  },
+
+  toJSON(message: ExplainRequest): unknown {
+    const obj: any = {};
+    if (message.connector !== "") {
+      obj.connector = message.connector;
+    }
+    if (message.task !== undefined) {
+      obj.task = Math.round(message.task);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainRequest>): ExplainRequest {
+    return ExplainRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainRequest>): ExplainRequest {
+    const message = createBaseExplainRequest();
+    message.connector = object.connector ?? "";
+    message.task = object.task ?? undefined;
+    return message;
+  },
+};
+
+function createBaseExplainResponse(): ExplainResponse {
+  return { targetState: TargetState.UNSPECIFIED, units: [], changes: [] };
+}
+
+export const ExplainResponse: MessageFns<ExplainResponse> = {
+  encode(message: ExplainResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.targetState !== TargetState.UNSPECIFIED) {
+      writer.uint32(8).int32(targetStateToNumber(message.targetState));
+    }
+    for (const v of message.units) {
+      UnitExplanation.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.changes) {
+      RecentChange.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.targetState = targetStateFromJSON(reader.int32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.units.push(UnitExplanation.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.changes.push(RecentChange.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainResponse {
+    return {
+      targetState: isSet(object.targetState)
+        ? targetStateFromJSON(object.targetState)
+        : isSet(object.target_state)
+        ? targetStateFromJSON(object.target_state)
+        : TargetState.UNSPECIFIED,
+      units: globalThis.Array.isArray(object?.units) ? object.units.map((e: any) => UnitExplanation.fromJSON(e)) : [],
+      changes: globalThis.Array.isArray(object?.changes)
+        ? object.changes.map((e: any) => RecentChange.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ExplainResponse): unknown {
+    const obj: any = {};
+    if (message.targetState !== TargetState.UNSPECIFIED) {
+      obj.targetState = targetStateToJSON(message.targetState);
+    }
+    if (message.units?.length) {
+      obj.units = message.units.map((e) => UnitExplanation.toJSON(e));
+    }
+    if (message.changes?.length) {
+      obj.changes = message.changes.map((e) => RecentChange.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainResponse>): ExplainResponse {
+    return ExplainResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainResponse>): ExplainResponse {
+    const message = createBaseExplainResponse();
+    message.targetState = object.targetState ?? TargetState.UNSPECIFIED;
+    message.units = object.units?.map((e) => UnitExplanation.fromPartial(e)) || [];
+    message.changes = object.changes?.map((e) => RecentChange.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseUnitExplanation(): UnitExplanation {
+  return { unit: undefined, error: "", sinceMs: 0n, reasons: [], runners: [] };
+}
+
+export const UnitExplanation: MessageFns<UnitExplanation> = {
+  encode(message: UnitExplanation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.unit !== undefined) {
+      Unit.encode(message.unit, writer.uint32(10).fork()).join();
+    }
+    if (message.error !== "") {
+      writer.uint32(18).string(message.error);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.sinceMs);
+    }
+    for (const v of message.reasons) {
+      writer.uint32(34).string(v!);
+    }
+    for (const v of message.runners) {
+      RunnerVerdict.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UnitExplanation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnitExplanation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.unit = Unit.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.error = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reasons.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.runners.push(RunnerVerdict.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UnitExplanation {
+    return {
+      unit: isSet(object.unit) ? Unit.fromJSON(object.unit) : undefined,
+      error: isSet(object.error) ? globalThis.String(object.error) : "",
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      reasons: globalThis.Array.isArray(object?.reasons) ? object.reasons.map((e: any) => globalThis.String(e)) : [],
+      runners: globalThis.Array.isArray(object?.runners)
+        ? object.runners.map((e: any) => RunnerVerdict.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: UnitExplanation): unknown {
+    const obj: any = {};
+    if (message.unit !== undefined) {
+      obj.unit = Unit.toJSON(message.unit);
+    }
+    if (message.error !== "") {
+      obj.error = message.error;
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.reasons?.length) {
+      obj.reasons = message.reasons;
+    }
+    if (message.runners?.length) {
+      obj.runners = message.runners.map((e) => RunnerVerdict.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UnitExplanation>): UnitExplanation {
+    return UnitExplanation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UnitExplanation>): UnitExplanation {
+    const message = createBaseUnitExplanation();
+    message.unit = (object.unit !== undefined && object.unit !== null) ? Unit.fromPartial(object.unit) : undefined;
+    message.error = object.error ?? "";
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.reasons = object.reasons?.map((e) => e) || [];
+    message.runners = object.runners?.map((e) => RunnerVerdict.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRunnerVerdict(): RunnerVerdict {
+  return { runner: "", eligible: false, obstacle: "", load: 0, siblings: 0 };
+}
+
+export const RunnerVerdict: MessageFns<RunnerVerdict> = {
+  encode(message: RunnerVerdict, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.runner !== "") {
+      writer.uint32(10).string(message.runner);
+    }
+    if (message.eligible !== false) {
+      writer.uint32(16).bool(message.eligible);
+    }
+    if (message.obstacle !== "") {
+      writer.uint32(26).string(message.obstacle);
+    }
+    if (message.load !== 0) {
+      writer.uint32(32).int32(message.load);
+    }
+    if (message.siblings !== 0) {
+      writer.uint32(40).int32(message.siblings);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RunnerVerdict {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRunnerVerdict();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.runner = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.eligible = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.obstacle = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.load = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.siblings = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RunnerVerdict {
+    return {
+      runner: isSet(object.runner) ? globalThis.String(object.runner) : "",
+      eligible: isSet(object.eligible) ? globalThis.Boolean(object.eligible) : false,
+      obstacle: isSet(object.obstacle) ? globalThis.String(object.obstacle) : "",
+      load: isSet(object.load) ? globalThis.Number(object.load) : 0,
+      siblings: isSet(object.siblings) ? globalThis.Number(object.siblings) : 0,
+    };
+  },
+
+  toJSON(message: RunnerVerdict): unknown {
+    const obj: any = {};
+    if (message.runner !== "") {
+      obj.runner = message.runner;
+    }
+    if (message.eligible !== false) {
+      obj.eligible = message.eligible;
+    }
+    if (message.obstacle !== "") {
+      obj.obstacle = message.obstacle;
+    }
+    if (message.load !== 0) {
+      obj.load = Math.round(message.load);
+    }
+    if (message.siblings !== 0) {
+      obj.siblings = Math.round(message.siblings);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RunnerVerdict>): RunnerVerdict {
+    return RunnerVerdict.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RunnerVerdict>): RunnerVerdict {
+    const message = createBaseRunnerVerdict();
+    message.runner = object.runner ?? "";
+    message.eligible = object.eligible ?? false;
+    message.obstacle = object.obstacle ?? "";
+    message.load = object.load ?? 0;
+    message.siblings = object.siblings ?? 0;
+    return message;
+  },
+};
+
+function createBaseRecentChange(): RecentChange {
+  return { atMs: 0n, who: "", what: "", changedKeys: [] };
+}
+
+export const RecentChange: MessageFns<RecentChange> = {
+  encode(message: RecentChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.atMs !== 0n) {
+      if (BigInt.asIntN(64, message.atMs) !== message.atMs) {
+        throw new globalThis.Error("value provided for field message.atMs of type int64 too large");
+      }
+      writer.uint32(8).int64(message.atMs);
+    }
+    if (message.who !== "") {
+      writer.uint32(18).string(message.who);
+    }
+    if (message.what !== "") {
+      writer.uint32(26).string(message.what);
+    }
+    for (const v of message.changedKeys) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RecentChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRecentChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.atMs = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.who = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.what = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.changedKeys.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RecentChange {
+    return {
+      atMs: isSet(object.atMs) ? BigInt(object.atMs) : isSet(object.at_ms) ? BigInt(object.at_ms) : 0n,
+      who: isSet(object.who) ? globalThis.String(object.who) : "",
+      what: isSet(object.what) ? globalThis.String(object.what) : "",
+      changedKeys: globalThis.Array.isArray(object?.changedKeys)
+        ? object.changedKeys.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.changed_keys)
+        ? object.changed_keys.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: RecentChange): unknown {
+    const obj: any = {};
+    if (message.atMs !== 0n) {
+      obj.atMs = message.atMs.toString();
+    }
+    if (message.who !== "") {
+      obj.who = message.who;
+    }
+    if (message.what !== "") {
+      obj.what = message.what;
+    }
+    if (message.changedKeys?.length) {
+      obj.changedKeys = message.changedKeys;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RecentChange>): RecentChange {
+    return RecentChange.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RecentChange>): RecentChange {
+    const message = createBaseRecentChange();
+    message.atMs = (object.atMs !== undefined && object.atMs !== null) ? BigInt(object.atMs) : 0n;
+    message.who = object.who ?? "";
+    message.what = object.what ?? "";
+    message.changedKeys = object.changedKeys?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBasePreviewPlacementRequest(): PreviewPlacementRequest {
+  return { drain: [], remove: [], add: [] };
+}
+
+export const PreviewPlacementRequest: MessageFns<PreviewPlacementRequest> = {
+  encode(message: PreviewPlacementRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.drain) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.remove) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.add) {
+      PreviewRunner.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewPlacementRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewPlacementRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.drain.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.remove.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.add.push(PreviewRunner.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewPlacementRequest {
+    return {
+      drain: globalThis.Array.isArray(object?.drain) ? object.drain.map((e: any) => globalThis.String(e)) : [],
+      remove: globalThis.Array.isArray(object?.remove) ? object.remove.map((e: any) => globalThis.String(e)) : [],
+      add: globalThis.Array.isArray(object?.add) ? object.add.map((e: any) => PreviewRunner.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: PreviewPlacementRequest): unknown {
+    const obj: any = {};
+    if (message.drain?.length) {
+      obj.drain = message.drain;
+    }
+    if (message.remove?.length) {
+      obj.remove = message.remove;
+    }
+    if (message.add?.length) {
+      obj.add = message.add.map((e) => PreviewRunner.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewPlacementRequest>): PreviewPlacementRequest {
+    return PreviewPlacementRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewPlacementRequest>): PreviewPlacementRequest {
+    const message = createBasePreviewPlacementRequest();
+    message.drain = object.drain?.map((e) => e) || [];
+    message.remove = object.remove?.map((e) => e) || [];
+    message.add = object.add?.map((e) => PreviewRunner.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePreviewRunner(): PreviewRunner {
+  return { id: "", like: "", labels: {}, zone: "", capacity: 0 };
+}
+
+export const PreviewRunner: MessageFns<PreviewRunner> = {
+  encode(message: PreviewRunner, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.like !== "") {
+      writer.uint32(18).string(message.like);
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      PreviewRunner_LabelsEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    if (message.zone !== "") {
+      writer.uint32(34).string(message.zone);
+    }
+    if (message.capacity !== 0) {
+      writer.uint32(40).int32(message.capacity);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewRunner {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewRunner();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.like = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = PreviewRunner_LabelsEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.labels[entry3.key] = entry3.value;
+            }
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.zone = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.capacity = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewRunner {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      like: isSet(object.like) ? globalThis.String(object.like) : "",
+      labels: isObject(object.labels)
+        ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      zone: isSet(object.zone) ? globalThis.String(object.zone) : "",
+      capacity: isSet(object.capacity) ? globalThis.Number(object.capacity) : 0,
+    };
+  },
+
+  toJSON(message: PreviewRunner): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.like !== "") {
+      obj.like = message.like;
+    }
+    if (message.labels) {
+      const entries = globalThis.Object.entries(message.labels) as [string, string][];
+      if (entries.length > 0) {
+        obj.labels = {};
+        entries.forEach(([k, v]) => {
+          obj.labels[k] = v;
+        });
+      }
+    }
+    if (message.zone !== "") {
+      obj.zone = message.zone;
+    }
+    if (message.capacity !== 0) {
+      obj.capacity = Math.round(message.capacity);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewRunner>): PreviewRunner {
+    return PreviewRunner.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewRunner>): PreviewRunner {
+    const message = createBasePreviewRunner();
+    message.id = object.id ?? "";
+    message.like = object.like ?? "";
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.zone = object.zone ?? "";
+    message.capacity = object.capacity ?? 0;
+    return message;
+  },
+};
+
+function createBasePreviewRunner_LabelsEntry(): PreviewRunner_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const PreviewRunner_LabelsEntry: MessageFns<PreviewRunner_LabelsEntry> = {
+  encode(message: PreviewRunner_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewRunner_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewRunner_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewRunner_LabelsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: PreviewRunner_LabelsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewRunner_LabelsEntry>): PreviewRunner_LabelsEntry {
+    return PreviewRunner_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewRunner_LabelsEntry>): PreviewRunner_LabelsEntry {
+    const message = createBasePreviewRunner_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBasePreviewPlacementResponse(): PreviewPlacementResponse {
+  return { moves: [], unplaced: [], units: {}, rounds: 0 };
+}
+
+export const PreviewPlacementResponse: MessageFns<PreviewPlacementResponse> = {
+  encode(message: PreviewPlacementResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.moves) {
+      Move.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.unplaced) {
+      writer.uint32(18).string(v!);
+    }
+    globalThis.Object.entries(message.units).forEach(([key, value]: [string, number]) => {
+      PreviewPlacementResponse_UnitsEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    if (message.rounds !== 0) {
+      writer.uint32(32).int32(message.rounds);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewPlacementResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewPlacementResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.moves.push(Move.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.unplaced.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = PreviewPlacementResponse_UnitsEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.units[entry3.key] = entry3.value;
+            }
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.rounds = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewPlacementResponse {
+    return {
+      moves: globalThis.Array.isArray(object?.moves) ? object.moves.map((e: any) => Move.fromJSON(e)) : [],
+      unplaced: globalThis.Array.isArray(object?.unplaced) ? object.unplaced.map((e: any) => globalThis.String(e)) : [],
+      units: isObject(object.units)
+        ? (globalThis.Object.entries(object.units) as [string, any][]).reduce(
+          (acc: { [key: string]: number }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.Number(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      rounds: isSet(object.rounds) ? globalThis.Number(object.rounds) : 0,
+    };
+  },
+
+  toJSON(message: PreviewPlacementResponse): unknown {
+    const obj: any = {};
+    if (message.moves?.length) {
+      obj.moves = message.moves.map((e) => Move.toJSON(e));
+    }
+    if (message.unplaced?.length) {
+      obj.unplaced = message.unplaced;
+    }
+    if (message.units) {
+      const entries = globalThis.Object.entries(message.units) as [string, number][];
+      if (entries.length > 0) {
+        obj.units = {};
+        entries.forEach(([k, v]) => {
+          obj.units[k] = Math.round(v);
+        });
+      }
+    }
+    if (message.rounds !== 0) {
+      obj.rounds = Math.round(message.rounds);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewPlacementResponse>): PreviewPlacementResponse {
+    return PreviewPlacementResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewPlacementResponse>): PreviewPlacementResponse {
+    const message = createBasePreviewPlacementResponse();
+    message.moves = object.moves?.map((e) => Move.fromPartial(e)) || [];
+    message.unplaced = object.unplaced?.map((e) => e) || [];
+    message.units = (globalThis.Object.entries(object.units ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.rounds = object.rounds ?? 0;
+    return message;
+  },
+};
+
+function createBasePreviewPlacementResponse_UnitsEntry(): PreviewPlacementResponse_UnitsEntry {
+  return { key: "", value: 0 };
+}
+
+export const PreviewPlacementResponse_UnitsEntry: MessageFns<PreviewPlacementResponse_UnitsEntry> = {
+  encode(message: PreviewPlacementResponse_UnitsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(16).int32(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreviewPlacementResponse_UnitsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreviewPlacementResponse_UnitsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PreviewPlacementResponse_UnitsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+    };
+  },
+
+  toJSON(message: PreviewPlacementResponse_UnitsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== 0) {
+      obj.value = Math.round(message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PreviewPlacementResponse_UnitsEntry>): PreviewPlacementResponse_UnitsEntry {
+    return PreviewPlacementResponse_UnitsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PreviewPlacementResponse_UnitsEntry>): PreviewPlacementResponse_UnitsEntry {
+    const message = createBasePreviewPlacementResponse_UnitsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseMove(): Move {
+  return { unit: "", from: "", to: "" };
+}
+
+export const Move: MessageFns<Move> = {
+  encode(message: Move, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.unit !== "") {
+      writer.uint32(10).string(message.unit);
+    }
+    if (message.from !== "") {
+      writer.uint32(18).string(message.from);
+    }
+    if (message.to !== "") {
+      writer.uint32(26).string(message.to);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Move {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMove();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.unit = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Move {
+    return {
+      unit: isSet(object.unit) ? globalThis.String(object.unit) : "",
+      from: isSet(object.from) ? globalThis.String(object.from) : "",
+      to: isSet(object.to) ? globalThis.String(object.to) : "",
+    };
+  },
+
+  toJSON(message: Move): unknown {
+    const obj: any = {};
+    if (message.unit !== "") {
+      obj.unit = message.unit;
+    }
+    if (message.from !== "") {
+      obj.from = message.from;
+    }
+    if (message.to !== "") {
+      obj.to = message.to;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Move>): Move {
+    return Move.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Move>): Move {
+    const message = createBaseMove();
+    message.unit = object.unit ?? "";
+    message.from = object.from ?? "";
+    message.to = object.to ?? "";
+    return message;
+  },
+};
+
 /** The scheduler's view: who runs what, and why. */
 export type ClusterServiceDefinition = typeof ClusterServiceDefinition;
 export const ClusterServiceDefinition = {
@@ -861,6 +2565,199 @@ export const ClusterServiceDefinition = {
       responseStream: false,
       options: {
         _unknownFields: { 578365826: [Buffer.from([11, 18, 9, 47, 118, 49, 47, 117, 110, 105, 116, 115]) as Buffer] },
+      },
+    },
+    /** Takes everything from a runner, gently: each unit commits, stops, and goes on elsewhere. Lasts until Undrain. Idempotent. */
+    drain: {
+      name: "Drain",
+      requestType: DrainRequest as typeof DrainRequest,
+      requestStream: false,
+      responseType: DrainResponse as typeof DrainResponse,
+      responseStream: false,
+      options: {
+        _unknownFields: {
+          578365826: [
+            Buffer.from([
+              31,
+              58,
+              1,
+              42,
+              34,
+              26,
+              47,
+              118,
+              49,
+              47,
+              114,
+              117,
+              110,
+              110,
+              101,
+              114,
+              115,
+              47,
+              123,
+              114,
+              117,
+              110,
+              110,
+              101,
+              114,
+              125,
+              58,
+              100,
+              114,
+              97,
+              105,
+              110,
+            ]) as Buffer,
+          ],
+        },
+      },
+    },
+    undrain: {
+      name: "Undrain",
+      requestType: UndrainRequest as typeof UndrainRequest,
+      requestStream: false,
+      responseType: UndrainResponse as typeof UndrainResponse,
+      responseStream: false,
+      options: {
+        _unknownFields: {
+          578365826: [
+            Buffer.from([
+              33,
+              58,
+              1,
+              42,
+              34,
+              28,
+              47,
+              118,
+              49,
+              47,
+              114,
+              117,
+              110,
+              110,
+              101,
+              114,
+              115,
+              47,
+              123,
+              114,
+              117,
+              110,
+              110,
+              101,
+              114,
+              125,
+              58,
+              117,
+              110,
+              100,
+              114,
+              97,
+              105,
+              110,
+            ]) as Buffer,
+          ],
+        },
+      },
+    },
+    /** Why the units of a connector are where they are, or why they do not run. */
+    explain: {
+      name: "Explain",
+      requestType: ExplainRequest as typeof ExplainRequest,
+      requestStream: false,
+      responseType: ExplainResponse as typeof ExplainResponse,
+      responseStream: false,
+      options: {
+        _unknownFields: {
+          578365826: [
+            Buffer.from([
+              36,
+              18,
+              34,
+              47,
+              118,
+              49,
+              47,
+              99,
+              111,
+              110,
+              110,
+              101,
+              99,
+              116,
+              111,
+              114,
+              115,
+              47,
+              123,
+              99,
+              111,
+              110,
+              110,
+              101,
+              99,
+              116,
+              111,
+              114,
+              125,
+              58,
+              101,
+              120,
+              112,
+              108,
+              97,
+              105,
+              110,
+            ]) as Buffer,
+          ],
+        },
+      },
+    },
+    /** What would move if runners were drained, lost or added. Changes nothing. */
+    previewPlacement: {
+      name: "PreviewPlacement",
+      requestType: PreviewPlacementRequest as typeof PreviewPlacementRequest,
+      requestStream: false,
+      responseType: PreviewPlacementResponse as typeof PreviewPlacementResponse,
+      responseStream: false,
+      options: {
+        _unknownFields: {
+          578365826: [
+            Buffer.from([
+              26,
+              58,
+              1,
+              42,
+              34,
+              21,
+              47,
+              118,
+              49,
+              47,
+              112,
+              108,
+              97,
+              99,
+              101,
+              109,
+              101,
+              110,
+              116,
+              58,
+              112,
+              114,
+              101,
+              118,
+              105,
+              101,
+              119,
+            ]) as Buffer,
+          ],
+        },
       },
     },
   },
