@@ -179,13 +179,15 @@ export const PropertyName = {
   keys: 'KEYS',
   /** RocketMQ's own: tags. */
   tags: 'TAGS',
+  /** RocketMQ's own: the message group, whose messages are in order. */
+  group: '__SHARDINGKEY',
   /** Identity of a source record, for exactly once into the log. */
   id: 'rmqc.id',
-  /** Record timestamp in ms since the epoch, where the record had one. */
-  timestamp: 'rmqc.ts',
+  /** Record timestamp in ms since the epoch, where the record had one; the name that apache/rocketmq-connect gives it. */
+  timestamp: 'connect.timestamp',
   /** A tombstone: the value is null. */
   nullValue: 'rmqc.null',
-  /** The key as base64, where it is not text. */
+  /** The key as base64, where it is not text or KEYS are other ones. */
   binaryKey: 'rmqc.k64',
   /** Prefix of a header that text cannot hold: base64. */
   binaryHeader: 'rmqc.h64.',

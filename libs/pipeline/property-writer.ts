@@ -1,5 +1,14 @@
 import { isUtf8 } from 'node:buffer';
 import { NAME_END, PropertyName, type PropertyWriter, VALUE_END } from '@rocketmq-connect/message-log/message';
+import type { EncodedHeaders } from './record-properties.ts';
+
+/** Properties that all messages of a connector have. */
+export interface FixedProperties {
+  /** '' for none; a header TAGS of a record counts for more. */
+  readonly tags: string;
+  /** Whether a record's key is its message group, where no header names one. */
+  readonly groupByKey: boolean;
+}
 
 /**
  * What of a record is not its value travels as message properties: the key as KEYS, headers by their names, and our own below `rmqc.`.
@@ -9,6 +18,10 @@ import { NAME_END, PropertyName, type PropertyWriter, VALUE_END } from '@rocketm
  */
 export class RecordProperties implements PropertyWriter {
   bytesMax = 0;
+  readonly #fixedTags: Buffer | null;
+  readonly #groupByKey: boolean;
+  #tags: Buffer | null = null;
+  #group: Buffer | null = null;
   #id: PropertyWriter | null = null;
   #key: Buffer | null = null;
   #isKeyText = false;
@@ -16,21 +29,29 @@ export class RecordProperties implements PropertyWriter {
   #isNull = false;
   #headers = '';
 
-  /** `headers` is encoded text (`encodeHeaders`). */
-  set(id: PropertyWriter | null, key: Buffer | null, timestamp: number | undefined, isNull: boolean, headers: string): void {
+  constructor({ tags, groupByKey }: FixedProperties = { tags: '', groupByKey: false }) {
+    this.#fixedTags = tags === '' ? null : Buffer.from(PropertyName.tags + NAME_END + tags + VALUE_END);
+    this.#groupByKey = groupByKey;
+  }
+
+  set(id: PropertyWriter | null, key: Buffer | null, timestamp: number | undefined, isNull: boolean, headers: EncodedHeaders): void {
     this.#id = id;
     this.#key = key;
     this.#isNull = isNull;
-    this.#headers = headers;
-    let bytesMax = headers.length * 3;
+    this.#headers = headers.text;
+    let bytesMax = headers.text.length * 3;
     if (id !== null) bytesMax += ID.length + id.bytesMax + 1;
     if (key !== null) {
-      this.#isKeyText = isText(key);
+      this.#isKeyText = !headers.hasKeys && isText(key);
       bytesMax += BINARY_KEY.length + 5 + (this.#isKeyText ? key.length : Math.ceil(key.length / 3) * 4);
     }
     this.#timestamp = timestamp === undefined ? '' : String(timestamp);
     if (timestamp !== undefined) bytesMax += TIMESTAMP.length + this.#timestamp.length + 1;
     if (isNull) bytesMax += NULL.length;
+    this.#tags = headers.hasTags ? null : this.#fixedTags;
+    if (this.#tags !== null) bytesMax += this.#tags.length;
+    this.#group = this.#groupByKey && key !== null && key.length > 0 && headers.group === null ? groupOf(key) : null;
+    if (this.#group !== null) bytesMax += GROUP.length + this.#group.length + 1;
     this.bytesMax = bytesMax;
   }
 
@@ -51,6 +72,16 @@ export class RecordProperties implements PropertyWriter {
     if (this.#isNull) {
       buffer.set(NULL, end);
       end += NULL.length;
+    }
+    if (this.#tags !== null) {
+      buffer.set(this.#tags, end);
+      end += this.#tags.length;
+    }
+    if (this.#group !== null) {
+      buffer.set(GROUP, end);
+      buffer.set(this.#group, end + GROUP.length);
+      end += GROUP.length + this.#group.length;
+      buffer[end++] = VALUE_END_BYTE;
     }
     return this.#headers === '' ? end : end + buffer.write(this.#headers, end, 'utf8');
   }
@@ -102,10 +133,16 @@ export function isText(bytes: Buffer): boolean {
   return true;
 }
 
+/** Groups are text. */
+function groupOf(key: Buffer): Buffer {
+  return isText(key) ? key : Buffer.from(key.toString('base64'), 'latin1');
+}
+
 const NAME_END_BYTE = NAME_END.charCodeAt(0);
 const VALUE_END_BYTE = VALUE_END.charCodeAt(0);
 const ID = Buffer.from(PropertyName.id + NAME_END);
 const KEYS = Buffer.from(PropertyName.keys + NAME_END);
 const BINARY_KEY = Buffer.from(PropertyName.binaryKey + NAME_END);
+const GROUP = Buffer.from(PropertyName.group + NAME_END);
 const TIMESTAMP = Buffer.from(PropertyName.timestamp + NAME_END);
 const NULL = Buffer.from(`${PropertyName.nullValue}${NAME_END}1${VALUE_END}`);

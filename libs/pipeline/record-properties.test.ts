@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { property } from '@rocketmq-connect/message-log/message';
 import type { Header } from '@rocketmq-connect/sdk';
 import fc from 'fast-check';
-import { RecordProperties, WrittenProperties } from './property-writer.ts';
-import { copiedProperties, decodeProperties, encodeHeaders, hasOnlyAnId } from './record-properties.ts';
+import { type FixedProperties, isText, RecordProperties, WrittenProperties } from './property-writer.ts';
+import { copiedProperties, decodeProperties, encodeHeaders, hasOnlyAnId, NO_HEADERS } from './record-properties.ts';
 import { byteArrayConverter } from './stages/converters/byte-array.ts';
 import { simpleHeaderConverter } from './stages/converters/simple-header.ts';
 
@@ -23,7 +23,10 @@ const anyBytes = fc
   )
   .map((array) => Buffer.from(array));
 const name = fc
-  .oneof(fc.string({ minLength: 1, unit: 'grapheme' }), fc.constantFrom('KEYS', 'TAGS', 'DELAY', 'rmqc.id', '__SHARDINGKEY', 'a'))
+  .oneof(
+    fc.string({ minLength: 1, unit: 'grapheme' }),
+    fc.constantFrom('KEYS', 'TAGS', 'DELAY', 'rmqc.id', '__SHARDINGKEY', 'connect-ext-a', 'connect.timestamp', 'a'),
+  )
   .filter((text) => !text.includes('\x01') && !text.includes('\x02') && text.isWellFormed());
 
 describe('record properties', () => {
@@ -45,10 +48,16 @@ describe('record properties', () => {
           );
           const padded = Buffer.concat([Buffer.from('before'), written, Buffer.from('\x02after')]);
           const decoded = decodeProperties(padded, 6, 6 + written.length, bytes);
-          assert.deepEqual([decoded.key, decoded.timestamp, decoded.isNull], [key, timestamp, isNull]);
+          // A record without a key has its KEYS for one, as in apache/rocketmq-connect.
+          const keys = key === null ? headers.find(([name]) => name === 'KEYS') : undefined;
+          const expectedKey = keys !== undefined && isText(keys[1]) ? keys[1] : key;
+          assert.deepEqual([decoded.key, decoded.timestamp, decoded.isNull], [expectedKey, timestamp, isNull]);
           assert.deepEqual(
             decoded.headers.map(({ name, value }) => [name, (value as Buffer).toString('hex')]).sort(),
-            headers.map(([name, value]) => [name, value.toString('hex')]).sort(),
+            headers
+              .filter((header) => header[1] !== expectedKey)
+              .map(([name, value]) => [name, value.toString('hex')])
+              .sort(),
           );
           assert.equal(property(written.toString('utf8'), 'rmqc.id') ?? null, id);
           assert.equal(
@@ -67,7 +76,7 @@ describe('record properties', () => {
   });
 
   it('headers are properties; what would mean something to RocketMQ is kept from it', () => {
-    const text = encodeHeaders(
+    const { text } = encodeHeaders(
       [
         { name: 'trace', value: 'x' },
         { name: 'TAGS', value: 't' },
@@ -85,6 +94,73 @@ describe('record properties', () => {
     const { headers, key } = decodeProperties(stored, 0, stored.length, simple);
     assert.deepEqual([headers.map((header) => header.name), key?.toString()], [['h', 'TAGS'], 'k']);
     assert.equal(copiedProperties(`${stored}\x02rmqc.id\x01i\x02`), 'h\x01v\x02TAGS\x01t\x02KEYS\x01k\x02');
+  });
+
+  describe('of RocketMQ itself', () => {
+    const key = Buffer.from('k');
+
+    function written(fixed: FixedProperties, headers: readonly Header[], recordKey: Buffer | null = key): string {
+      const properties = new RecordProperties(fixed);
+      properties.set(null, recordKey, undefined, false, encodeHeaders(headers, simple));
+      return properties.copy().bytes.toString();
+    }
+    const none: FixedProperties = { tags: '', groupByKey: false };
+
+    it('S149: tags are those of the connector, unless a record has its own in the header TAGS', () => {
+      const orders = { tags: 'orders', groupByKey: false };
+      assert.equal(written(orders, []), 'KEYS\x01k\x02TAGS\x01orders\x02');
+      assert.equal(written(orders, [{ name: 'TAGS', value: 'paid' }]), 'KEYS\x01k\x02TAGS\x01paid\x02');
+      assert.equal(written(orders, [{ name: 'TAGS', value: null }]), 'KEYS\x01k\x02');
+      assert.equal(written(none, []), 'KEYS\x01k\x02');
+    });
+
+    it('S149: several keys are the header KEYS, a text or a list; the record key then travels beside them', () => {
+      for (const value of ['order-1 user-7', ['order-1', 'user-7']]) {
+        const text = written(none, [{ name: 'KEYS', value }]);
+        assert.equal(text, 'rmqc.k64\x01aw==\x02KEYS\x01order-1 user-7\x02');
+        const decoded = decodeProperties(Buffer.from(text), 0, text.length, simple);
+        assert.deepEqual([decoded.key?.toString(), decoded.headers.map((header) => header.name)], ['k', ['KEYS']]);
+      }
+      assert.equal(written(none, [{ name: 'KEYS', value: 'a b' }], null), 'KEYS\x01a b\x02');
+    });
+
+    it('the message group is the key where the connector says so, or what the header __SHARDINGKEY says', () => {
+      const byKey = { tags: '', groupByKey: true };
+      assert.equal(written(byKey, []), 'KEYS\x01k\x02__SHARDINGKEY\x01k\x02');
+      assert.equal(written(byKey, [], Buffer.from([0xff])), 'rmqc.k64\x01/w==\x02__SHARDINGKEY\x01/w==\x02');
+      assert.equal(written(byKey, [], null), '');
+      assert.equal(written(byKey, [{ name: '__SHARDINGKEY', value: 'g' }]), 'KEYS\x01k\x02__SHARDINGKEY\x01g\x02');
+      assert.equal(encodeHeaders([{ name: '__SHARDINGKEY', value: 'g' }], simple).group, 'g');
+      const text = written(byKey, []);
+      assert.deepEqual(decodeProperties(Buffer.from(text), 0, text.length, simple).headers, [
+        { name: '__SHARDINGKEY', ...simple.toConnect('', key) },
+      ]);
+    });
+
+    it('a delay is taken out of the headers, and must be one', () => {
+      const delay = (value: unknown) => encodeHeaders([{ name: 'rocketmq.delay.ms', value }], simple);
+      for (const value of [5000, 5000n, '5000', Buffer.from('5000')]) assert.deepEqual(delay(value), { ...NO_HEADERS, delayMs: 5000 });
+      for (const value of ['', 'soon', -1, 1.5, null, 2 ** 60]) {
+        assert.throws(() => delay(value), { kind: 'data', code: 'DELAY_INVALID', field: 'rocketmq.delay.ms' }, String(value));
+      }
+    });
+  });
+
+  it('of apache/rocketmq-connect: its timestamp, its extensions, and what the client adds', () => {
+    const stored = Buffer.from(
+      'KEYS\x01k\x02connect.timestamp\x0117\x02connect-ext-host\x01h1\x02TAGS\x01t\x02UNIQ_KEY\x01AC1\x02WAIT\x01true\x02TRACE_ON\x01true\x02',
+    );
+    const { key, timestamp, headers } = decodeProperties(stored, 0, stored.length, simple);
+    assert.deepEqual([key?.toString(), timestamp], ['k', 17]);
+    assert.deepEqual(
+      headers.map(({ name, value }) => [name, value]),
+      [
+        ['host', 'h1'],
+        ['TAGS', 't'],
+      ],
+    );
+    const odd = Buffer.from('connect.timestamp\x01yesterday\x02');
+    assert.equal(decodeProperties(odd, 0, odd.length, simple).timestamp, undefined);
   });
 
   it('a name that no property can have is a bad record', () => {

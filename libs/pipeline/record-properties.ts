@@ -2,9 +2,31 @@ import { NAME_END, PropertyName, VALUE_END } from '@rocketmq-connect/message-log
 import { type Converter, DataError, type Header } from '@rocketmq-connect/sdk';
 import { isText } from './property-writer.ts';
 
-/** Headers, encoded for a batch. Throws `DataError` for names that no property can have. */
-export function encodeHeaders(headers: readonly Header[], converter: Converter): string {
+/** A record's headers, encoded, and what among them means something to RocketMQ. */
+export interface EncodedHeaders {
+  /** Properties for a batch. */
+  readonly text: string;
+  /** KEYS is among them: the record's own key travels beside it. */
+  readonly hasKeys: boolean;
+  readonly hasTags: boolean;
+  /** The message group, which its queue is chosen by; null where the headers name none. */
+  readonly group: string | null;
+  /** Null where the headers say nothing of it. */
+  readonly delayMs: number | null;
+}
+
+export const NO_HEADERS: EncodedHeaders = { text: '', hasKeys: false, hasTags: false, group: null, delayMs: null };
+
+/** Headers of these names are RocketMQ's own properties, written and read. */
+const HeaderName = { tags: PropertyName.tags, keys: PropertyName.keys, group: PropertyName.group, delay: 'rocketmq.delay.ms' } as const;
+
+/** Throws `DataError` for names that no property can have, and a delay that is none. */
+export function encodeHeaders(headers: readonly Header[], converter: Converter): EncodedHeaders {
   let text = '';
+  let hasKeys = false;
+  let hasTags = false;
+  let group: string | null = null;
+  let delayMs: number | null = null;
   const names = new Set<string>();
   headers.forEach(({ name, value, schema }, index) => {
     if (typeof name !== 'string' || name === '' || hasSeparator(name)) {
@@ -13,14 +35,35 @@ export function encodeHeaders(headers: readonly Header[], converter: Converter):
         remedy: 'Names are texts without the characters 1 and 2; rename or drop the header by a transform.',
       });
     }
-    const bytes = converter.fromConnect(name, schema, value);
+    if (name === HeaderName.delay) {
+      delayMs = delayOf(value);
+      return;
+    }
+    const isKeys = name === HeaderName.keys;
+    const bytes = isKeys && Array.isArray(value) ? Buffer.from(value.join(' ')) : converter.fromConnect(name, schema, value);
     const plain = bytes === null ? 'null' : isText(bytes) ? bytes.toString('utf8') : undefined;
-    if (plain !== undefined && !names.has(name) && !isReserved(name)) text += `${name}${NAME_END}${plain}${VALUE_END}`;
-    // The index keeps headers of one name apart.
-    else text += `${PropertyName.binaryHeader}${index}:${name}${NAME_END}${(bytes ?? NULL_TEXT).toString('base64')}${VALUE_END}`;
+    if (plain === undefined || names.has(name) || isReserved(name)) {
+      // The index keeps headers of one name apart.
+      text += `${PropertyName.binaryHeader}${index}:${name}${NAME_END}${(bytes ?? NULL_TEXT).toString('base64')}${VALUE_END}`;
+    } else if (bytes !== null || !(isKeys || name === HeaderName.tags || name === HeaderName.group)) {
+      text += `${name}${NAME_END}${plain}${VALUE_END}`;
+      if (isKeys) hasKeys = true;
+      else if (name === HeaderName.group) group = plain;
+    }
+    if (name === HeaderName.tags) hasTags = true;
     names.add(name);
   });
-  return text;
+  return { text, hasKeys, hasTags, group, delayMs };
+}
+
+function delayOf(value: unknown): number {
+  const delayMs = Buffer.isBuffer(value) || typeof value === 'string' ? Number(String(value).trim() || Number.NaN) : Number(value);
+  if (value !== null && Number.isSafeInteger(delayMs) && delayMs >= 0) return delayMs;
+  throw new DataError(`the header ${HeaderName.delay} of a record is ${JSON.stringify(String(value).slice(0, 50))}, which is no delay`, {
+    code: 'DELAY_INVALID',
+    field: HeaderName.delay,
+    remedy: 'Give a whole number of milliseconds, 0 or more, or drop the header by a transform.',
+  });
 }
 
 /** The most bytes of encoded properties that a message carries. */
@@ -50,30 +93,46 @@ export interface DecodedProperties {
 /** Decodes the encoded properties in a part of `bytes`. Key and headers are slices of it where they are no base64. */
 export function decodeProperties(bytes: Buffer, from: number, to: number, converter: Converter): DecodedProperties {
   const decoded: DecodedProperties = { key: null, timestamp: undefined, isNull: false, headers: [] };
+  let keys: Buffer | null = null;
   for (let at = from; at < to; ) {
     const nameEnd = indexOf(bytes, NAME_END_BYTE, at, to);
     if (nameEnd === to) break;
     const valueEnd = indexOf(bytes, VALUE_END_BYTE, nameEnd + 1, to);
-    take(decoded, bytes.toString('utf8', at, nameEnd), bytes, nameEnd + 1, valueEnd, converter);
+    const name = bytes.toString('utf8', at, nameEnd);
+    if (name === PropertyName.keys) keys = bytes.subarray(nameEnd + 1, valueEnd);
+    else take(decoded, name, bytes, nameEnd + 1, valueEnd, converter);
     at = valueEnd + 1;
   }
+  if (keys === null) return decoded;
+  // They are the record's key, unless that travels by itself.
+  if (decoded.key === null) decoded.key = keys;
+  else decoded.headers.push({ name: HeaderName.keys, ...converter.toConnect(HeaderName.keys, keys) });
   return decoded;
 }
 
 function take(decoded: DecodedProperties, name: string, bytes: Buffer, from: number, to: number, converter: Converter): void {
   if (name === PropertyName.id) return;
-  if (name === PropertyName.keys) decoded.key ??= bytes.subarray(from, to);
-  else if (name.startsWith(OWN)) takeOwn(decoded, name, bytes.toString('latin1', from, to), converter);
-  else if (!isReserved(name)) decoded.headers.push({ name, ...converter.toConnect(name, bytes.subarray(from, to)) });
+  if (name.startsWith(OWN)) takeOwn(decoded, name, bytes.toString('latin1', from, to), converter);
+  else if (name === PropertyName.timestamp) decoded.timestamp = timestampOf(bytes.toString('latin1', from, to));
+  else if (name.startsWith(JAVA_HEADER)) takeHeader(decoded, name.slice(JAVA_HEADER.length), bytes.subarray(from, to), converter);
+  else if (!isReserved(name)) takeHeader(decoded, name, bytes.subarray(from, to), converter);
+}
+
+function takeHeader({ headers }: DecodedProperties, name: string, value: Buffer, converter: Converter): void {
+  headers.push({ name, ...converter.toConnect(name, value) });
+}
+
+function timestampOf(text: string): number | undefined {
+  const timestamp = Number(text);
+  return text !== '' && Number.isFinite(timestamp) ? timestamp : undefined;
 }
 
 function takeOwn(decoded: DecodedProperties, name: string, value: string, converter: Converter): void {
   if (name === PropertyName.binaryKey) decoded.key = Buffer.from(value, 'base64');
-  else if (name === PropertyName.timestamp) decoded.timestamp = Number(value);
   else if (name === PropertyName.nullValue) decoded.isNull = true;
   else if (name.startsWith(PropertyName.binaryHeader)) {
     const own = name.slice(PropertyName.binaryHeader.length).replace(/^\d+:/, '');
-    decoded.headers.push({ name: own, ...converter.toConnect(own, Buffer.from(value, 'base64')) });
+    takeHeader(decoded, own, Buffer.from(value, 'base64'), converter);
   }
 }
 
@@ -87,7 +146,7 @@ function indexOf(bytes: Buffer, byte: number, from: number, to: number): number 
 export function copiedProperties(properties: string): string {
   const copied = properties.split(VALUE_END).filter((property) => {
     const name = property.slice(0, property.indexOf(NAME_END));
-    return name !== '' && name !== PropertyName.id && (name === PropertyName.keys || name.startsWith(OWN) || !isReserved(name));
+    return name !== '' && name !== PropertyName.id && (isOfRecord(name) || !isReserved(name));
   });
   return copied.map((property) => property + VALUE_END).join('');
 }
@@ -97,24 +156,30 @@ const NAME_END_BYTE = NAME_END.charCodeAt(0);
 const VALUE_END_BYTE = VALUE_END.charCodeAt(0);
 const NULL_TEXT = Buffer.from('null');
 const OWN = 'rmqc.';
+/** How apache/rocketmq-connect names what it calls extensions of a record. */
+const JAVA_HEADER = 'connect-ext-';
 
-/** Whether the pipeline or RocketMQ gives the name a meaning (org.apache.rocketmq.common.message.MessageConst); TAGS may be set. */
+/** Written by the pipeline, though reserved. */
+function isOfRecord(name: string): boolean {
+  return name.startsWith(OWN) || name.startsWith(JAVA_HEADER) || name === PropertyName.timestamp;
+}
+
+/** Whether the pipeline or RocketMQ gives the name a meaning (org.apache.rocketmq.common.message.MessageConst) that no header may have. */
 function isReserved(name: string): boolean {
-  return name.startsWith(OWN) || SYSTEM.has(name) || (name.startsWith('__') && SYSTEM_HIDDEN.has(name));
+  return isOfRecord(name) || SYSTEM.has(name) || name.startsWith('__RMQ.TRANSIENT.');
 }
 
 const SYSTEM = new Set(
   (
-    'KEYS WAIT DELAY RETRY_TOPIC REAL_TOPIC REAL_QID TRAN_MSG PGROUP MIN_OFFSET MAX_OFFSET BUYER_ID ORIGIN_MESSAGE_ID TRANSFER_FLAG ' +
+    'WAIT DELAY RETRY_TOPIC REAL_TOPIC REAL_QID TRAN_MSG PGROUP MIN_OFFSET MAX_OFFSET BUYER_ID ORIGIN_MESSAGE_ID TRANSFER_FLAG ' +
     'CORRECTION_FLAG MQ2_FLAG RECONSUME_TIME MSG_REGION TRACE_ON UNIQ_KEY EXTEND_UNIQ_INFO MAX_RECONSUME_TIMES CONSUME_START_TIME ' +
-    'INNER_NUM INNER_BASE DUP_INFO CHECK_IMMUNITY_TIME_IN_SECONDS TRANSACTION_PREPARED_QUEUE_OFFSET TRANSACTION_ID ' +
-    'TRANSACTION_CHECK_TIMES INSTANCE_ID CORRELATION_ID REPLY_TO_CLIENT TTL ARRIVE_TIME PUSH_REPLY_TIME CLUSTER MSG_TYPE POP_CK ' +
-    'POP_CK_OFFSET FIRST_POP_TIME BORN_HOST BORN_TIMESTAMP TIMER_DELAY_LEVEL TIMER_ENQUEUE_MS TIMER_DEQUEUE_MS TIMER_ROLL_TIMES ' +
-    'TIMER_OUT_MS TIMER_DEL_UNIQKEY TIMER_DELAY_SEC TIMER_DELIVER_MS TIMER_DELAY_MS LMQ_DISPATCH INNER_MULTI_DISPATCH ' +
-    'INNER_MULTI_QUEUE_OFFSET CRC32'
+    'INNER_NUM INNER_BASE DUP_INFO CHECK_IMMUNITY_TIME_IN_SECONDS TRAN_PREPARED_QUEUE_OFFSET TRANSACTION_CHECK_TIMES INSTANCE_ID ' +
+    'CORRELATION_ID REPLY_TO_CLIENT TTL ARRIVE_TIME PUSH_REPLY_TIME CLUSTER MSG_TYPE POP_CK POP_CK_OFFSET 1ST_POP_TIME ' +
+    'PROPERTY_FORWARD_QUEUE_ID REDIRECT INNER_MULTI_DISPATCH INNER_MULTI_QUEUE_OFFSET TRACE_CONTEXT BORN_TIMESTAMP TIMER_DELAY_LEVEL ' +
+    'TIMER_ENQUEUE_MS TIMER_DEQUEUE_MS TIMER_ROLL_TIMES TIMER_OUT_MS TIMER_DEL_UNIQKEY TIMER_DELAY_SEC TIMER_DELIVER_MS ' +
+    'TIMER_DELAY_MS __BORNHOST __transactionId__ __CRC32#'
   ).split(' '),
 );
-const SYSTEM_HIDDEN = new Set(['__SHARDINGKEY', '__transactionId__', '__CRC32#', '__CRC32']);
 
 function hasSeparator(text: string): boolean {
   return text.includes(NAME_END) || text.includes(VALUE_END);

@@ -1,11 +1,28 @@
 import { Type } from '@rocketmq-connect/sdk';
 import { CommonKeys, ErrorKeys, ThroughputKeys, TopicCreationKeys } from './common-keys.ts';
 import { PlacementKeys } from './placement-keys.ts';
+import { RocketmqSinkKeys, RocketmqSourceKeys } from './rocketmq-keys.ts';
 import { SinkKeys } from './sink-keys.ts';
 import { SourceKeys } from './source-keys.ts';
 
 /** The keys that every connector of a kind has, beside its own, in the order in which they are shown. */
 export const PipelineKeys = {
-  source: Type.Object({ ...CommonKeys, ...ErrorKeys, ...TopicCreationKeys, ...SourceKeys, ...ThroughputKeys, ...PlacementKeys }),
-  sink: Type.Object({ ...CommonKeys, ...SinkKeys, ...ErrorKeys, ...TopicCreationKeys, ...ThroughputKeys, ...PlacementKeys }),
+  source: Type.Object({
+    ...CommonKeys,
+    ...ErrorKeys,
+    ...TopicCreationKeys,
+    ...SourceKeys,
+    ...RocketmqSourceKeys,
+    ...ThroughputKeys,
+    ...PlacementKeys,
+  }),
+  sink: Type.Object({
+    ...CommonKeys,
+    ...SinkKeys,
+    ...ErrorKeys,
+    ...TopicCreationKeys,
+    ...RocketmqSinkKeys,
+    ...ThroughputKeys,
+    ...PlacementKeys,
+  }),
 };

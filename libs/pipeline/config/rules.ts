@@ -1,6 +1,7 @@
 import type { LogCapabilities } from '@rocketmq-connect/message-log';
 import { isTopicName } from '@rocketmq-connect/message-log/checks';
 import type { AnyConnector } from '@rocketmq-connect/sdk';
+import { tagsOf } from '../sink/tag-filter.ts';
 import { type FieldProblem, invalid } from './convert.ts';
 import { wholeMatch } from './pattern.ts';
 import { listOf } from './values.ts';
@@ -13,7 +14,7 @@ export function pipelineRules(definition: AnyConnector, config: Config, log: Log
     definition.kind === 'sink'
       ? [...topicProblems(config, log), ...deadLetterProblems(config)]
       : exactlyOnceProblems(definition, config, log);
-  return [...topicNameProblems(config), ...ofKind];
+  return [...topicNameProblems(config), ...tagProblems(definition, config), ...ofKind];
 }
 
 /** What is allowed and probably not meant. */
@@ -38,6 +39,16 @@ function topicNameProblems(config: Config): readonly FieldProblem[] {
     if (wrong === undefined) return [];
     return [{ field, message: invalid(field, wrong, 'A topic has 1 to 127 of the characters A-Z a-z 0-9 _ % | . -') }];
   });
+}
+
+/** No consumer could name such a tag. */
+function tagProblems({ kind }: AnyConnector, config: Config): readonly FieldProblem[] {
+  const field = kind === 'source' ? 'rocketmq.tags' : 'rocketmq.tag.expression';
+  const text = config[field]?.trim() ?? '';
+  const isTag = (tag: string): boolean => /^[^|*\p{Cc}]+$/u.test(tag);
+  if (text === '' || (kind === 'source' ? isTag(text) : text === '*' || tagsOf(text).every(isTag))) return [];
+  const what = kind === 'source' ? 'A message has one tag, without | and *' : "Must be * or tags separated by ||, such as 'a || b'";
+  return [{ field, message: invalid(field, text, what) }];
 }
 
 function topicProblems(config: Config, log: LogCapabilities): readonly FieldProblem[] {

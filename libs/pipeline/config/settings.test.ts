@@ -19,6 +19,8 @@ describe('pipelineSettings', () => {
       bytesInFlightMax: 8_388_608,
       sendOrdering: 'partition',
       exactlyOnce: 'auto',
+      fixedProperties: { tags: '', groupByKey: false },
+      tagExpression: '*',
       topicCreation: { enable: true, queues: 4 },
       autoOffsetReset: 'earliest',
       positionOutOfRange: 'fail',

@@ -1,4 +1,5 @@
 import { type Static, Type } from '@rocketmq-connect/sdk';
+import type { FixedProperties } from '../property-writer.ts';
 import { convertConfig } from './convert.ts';
 import { PipelineKeys } from './keys.ts';
 
@@ -23,6 +24,10 @@ export interface PipelineSettings {
   /** `partition`: keyless records of one source partition keep their order in one queue. `none`: they are spread. */
   readonly sendOrdering: 'partition' | 'none';
   readonly exactlyOnce: 'auto' | 'off';
+  /** What every message gets, where its record says nothing else. */
+  readonly fixedProperties: FixedProperties;
+  /** Which messages a sink takes. */
+  readonly tagExpression: string;
   readonly topicCreation: { readonly enable: boolean; readonly queues: number };
   readonly autoOffsetReset: 'earliest' | 'latest';
   readonly positionOutOfRange: 'fail' | 'skip';
@@ -56,6 +61,8 @@ export function pipelineSettings(config: Readonly<Record<string, string>>): Pipe
     bytesInFlightMax: values['bytes.in.flight.max'],
     sendOrdering: values['send.ordering'],
     exactlyOnce: values['exactly.once'],
+    fixedProperties: { tags: values['rocketmq.tags'].trim(), groupByKey: values['rocketmq.message.group'] === 'key' },
+    tagExpression: values['rocketmq.tag.expression'],
     topicCreation: { enable: values['topic.creation.enable'], queues: values['topic.creation.default.queues'] },
     autoOffsetReset: values['consumer.auto.offset.reset'],
     positionOutOfRange: values['position.out.of.range'],

@@ -52,6 +52,8 @@ describe('validateConnector', () => {
       'Exactly Once Support',
       'offsets.topic',
       'Throughput',
+      'RocketMQ',
+      'Placement',
       'Login',
     ]);
     assert.equal(new Set(names).size, names.length);
@@ -60,6 +62,18 @@ describe('validateConnector', () => {
         (value) => value.definition.documentation !== '' || ['topic', 'batch.size', 'password', 'user'].includes(value.definition.name),
       ),
     );
+  });
+
+  it('refuses tags that no consumer could ask for, and expressions that are none', () => {
+    const source = (tags: string) => errorsOf(validateConnector(catalogue, '', { ...complete, 'rocketmq.tags': tags }));
+    const sink = (expression: string) =>
+      errorsOf(validateConnector(catalogue, '', { ...completeSink, 'rocketmq.tag.expression': expression }));
+    for (const good of ['', 'orders', ' with space ']) assert.deepEqual(source(good), {}, good);
+    for (const bad of ['a || b', '*', 'a\x01b']) assert.match(source(bad)['rocketmq.tags']?.[0] ?? '', /one tag, without/, bad);
+    for (const good of ['', '*', 'a', 'a||b', ' a || b c ']) assert.deepEqual(sink(good), {}, good);
+    for (const bad of ['a ||', '|| a', 'a | b', '* || a', 'a || * ']) {
+      assert.match(sink(bad)['rocketmq.tag.expression']?.[0] ?? '', /tags separated by/, bad);
+    }
   });
 
   it("S059: says what is missing or wrong in Kafka Connect's words", () => {

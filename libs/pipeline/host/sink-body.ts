@@ -2,6 +2,7 @@ import type { JsonValue, SinkDefinition, SinkState, SinkTask, SinkTaskContext } 
 import type { CommitContent, TaskStart } from '../host-protocol.ts';
 import { RecordDecoder } from '../sink/record-decoder.ts';
 import { SinkLoop } from '../sink/sink-loop.ts';
+import { tagFilter } from '../sink/tag-filter.ts';
 import { createChain } from '../stages/chain.ts';
 import { createConverters } from '../stages/converters.ts';
 import { type Host, sessionIsOver } from './host.ts';
@@ -34,7 +35,7 @@ export function openSink(host: Host, start: TaskStart, connector: ResolvedConnec
       put: (records, signal) => task?.put(records, signal),
       flush: () => task?.flush?.(),
     },
-    decoder: new RecordDecoder(converters),
+    decoder: new RecordDecoder(converters, tagFilter(settings.tagExpression)),
     chain,
     errors,
     log: host.log,

@@ -6,6 +6,7 @@ import type { FailedRecord, Stage } from '../errors.ts';
 import { RecordProperties } from '../property-writer.ts';
 import { copiedProperties, decodeProperties, encodeHeaders, hasOnlyAnId } from '../record-properties.ts';
 import type { Converters } from '../stages/converters.ts';
+import type { TagFilter } from './tag-filter.ts';
 
 /** A message that no converter takes, with the way to try again. */
 export interface Undecoded {
@@ -15,22 +16,38 @@ export interface Undecoded {
   readonly again: () => SinkRecord;
 }
 
+export interface Decoded {
+  readonly records: (SinkRecord | null)[];
+  readonly failures: readonly Undecoded[];
+  /** How many are not wanted. */
+  readonly filtered: number;
+}
+
 /** Messages in, records out. Bodies are slices of what was read: nothing is copied that no converter copies. */
 export class RecordDecoder {
   readonly #converters: Converters;
+  readonly #filter: TagFilter | null;
   #stage: Stage = 'VALUE_CONVERTER';
 
-  constructor(converters: Converters) {
+  constructor(converters: Converters, filter: TagFilter | null = null) {
     this.#converters = converters;
+    this.#filter = filter;
   }
 
-  /** One entry per message, in order; null where it failed. */
-  decode(fetched: FetchedMessages): { readonly records: (SinkRecord | null)[]; readonly failures: readonly Undecoded[] } {
+  /** One entry per message, in order; null where it failed or is not wanted. */
+  decode(fetched: FetchedMessages): Decoded {
     const { queue, offset } = fetched;
     const records: (SinkRecord | null)[] = [];
     const failures: Undecoded[] = [];
     const { bytes } = fetched;
+    const filter = this.#filter;
+    let filtered = 0;
     visitFetched(fetched, (body, propertiesAt, propertiesEnd, index) => {
+      if (filter !== null && !filter(bytes, propertiesAt, propertiesEnd)) {
+        filtered++;
+        records.push(null);
+        return;
+      }
       const origin = { topic: queue.topic, broker: queue.broker, queue: queue.queue, offset: offset + index };
       try {
         records.push(this.#record(body, bytes, propertiesAt, propertiesEnd, origin));
@@ -41,7 +58,7 @@ export class RecordDecoder {
         failures.push({ index, error, failed, again: () => this.#record(body, bytes, propertiesAt, propertiesEnd, origin) });
       }
     });
-    return { records, failures };
+    return { records, failures, filtered };
   }
 
   /** A record that the sink or a transform refused, as its dead letter: the message it came from, if that is at hand. */

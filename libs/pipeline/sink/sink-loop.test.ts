@@ -134,7 +134,7 @@ describe('sink loop', () => {
 
   it('decodes keys, headers, timestamps and tombstones; S104: a timestamp that is missing stays so', async () => {
     write(0, 0, 1);
-    write(0, 1, 2, 'KEYS\x01k\x02h\x0142\x02rmqc.ts\x017\x02rmqc.null\x011\x02UNIQ_KEY\x01system\x02rmqc.h64.0:b\x01AAE=\x02');
+    write(0, 1, 2, 'KEYS\x01k\x02h\x0142\x02connect.timestamp\x017\x02rmqc.null\x011\x02UNIQ_KEY\x01system\x02rmqc.h64.0:b\x01AAE=\x02');
     start();
     await got(2);
     const [plain, full] = sink.records;
@@ -147,6 +147,26 @@ describe('sink loop', () => {
         ['b', '\x00\x01'],
       ],
     );
+  });
+
+  it('takes the messages whose tag the expression names; positions pass the others, which count as filtered', async () => {
+    write(0, 0, 2, 'TAGS\x01paid\x02');
+    write(0, 2, 4, 'NOTTAGS\x01paid\x02');
+    write(0, 4, 6, 'rmqc.id\x01i\x02TAGS\x01sent\x02');
+    write(0, 6, 8, 'TAGS\x01paidback\x02');
+    write(1, 8, 9);
+    start({ 'rocketmq.tag.expression': 'paid||  sent ' });
+    await got(4);
+    assert.deepEqual(values(), ['line 0', 'line 1', 'line 4', 'line 5']);
+    assert.deepEqual(
+      sink.records.map(({ headers = [] }) => headers.map(({ name, value }) => `${name}=${value}`).join()),
+      ['TAGS=paid', 'TAGS=paid', 'TAGS=sent', 'TAGS=sent'],
+    );
+    await world.clock.until(() => world.counters?.polled === 9);
+    await world.committed();
+    assert.deepEqual([position(0), position(1)], [8, 1]);
+    const { acknowledged, filtered, inFlight } = await world.stats();
+    assert.deepEqual({ acknowledged, filtered, inFlight }, { acknowledged: 4, filtered: 5, inFlight: 0 });
   });
 
   it('S104: positions move over dropped, failed and renamed records, in the queues they came from', async () => {

@@ -35,9 +35,12 @@ export class SinkStages {
     return collected;
   }
 
-  /** One entry per message; null where it failed, which is settled then. */
+  /** One entry per message; null where it is not wanted, or failed, which is settled then. */
   async decode(messages: FetchedMessages): Promise<readonly (SinkRecord | null)[]> {
-    const { records, failures } = this.#options.decoder.decode(messages);
+    const { decoder, counters } = this.#options;
+    const { records, failures, filtered } = decoder.decode(messages);
+    counters.filtered += filtered;
+    counters.inFlight -= filtered;
     for (const failure of failures) records[failure.index] = await this.#decodeAgain(failure);
     return records;
   }

@@ -2,8 +2,8 @@ import { MAX_BATCH_BYTES } from '@rocketmq-connect/message-log/checks';
 import type { PropertyWriter } from '@rocketmq-connect/message-log/message';
 import { type ConnectRecord, DataError } from '@rocketmq-connect/sdk';
 import type { Stage } from '../errors.ts';
-import { RecordProperties } from '../property-writer.ts';
-import { encodeHeaders, MAX_PROPERTIES_BYTES } from '../record-properties.ts';
+import { type FixedProperties, RecordProperties } from '../property-writer.ts';
+import { encodeHeaders, MAX_PROPERTIES_BYTES, NO_HEADERS } from '../record-properties.ts';
 import type { TransformChain } from '../stages/chain.ts';
 import type { Converters } from '../stages/converters.ts';
 
@@ -17,33 +17,38 @@ export class RecordEncoder {
   /** Where a record is now; of use when it fails. */
   stage: Stage = 'TRANSFORMATION';
   body: Buffer = EMPTY;
-  key: Buffer | null = null;
-  readonly properties = new RecordProperties();
+  /** What its queue is chosen by: its message group, else its key. */
+  routeKey: Buffer | null = null;
+  readonly properties: RecordProperties;
+  readonly #fixed: FixedProperties | undefined;
 
-  constructor(chain: TransformChain, converters: Converters) {
+  constructor(chain: TransformChain, converters: Converters, fixed?: FixedProperties) {
     this.chain = chain;
     this.#converters = converters;
+    this.#fixed = fixed;
+    this.properties = new RecordProperties(fixed);
   }
 
-  /** Sets `body`, `key` and `properties`. Throws what converters throw, and `DataError` for what no message can be. */
+  /** Sets `body`, `routeKey` and `properties`. Throws what converters throw, and `DataError` for what no message can be. */
   encode(record: ConnectRecord, id: PropertyWriter | null): void {
     const { topic, headers } = record;
-    this.key = null;
+    let key: Buffer | null = null;
     if (record.key !== undefined && record.key !== null) {
       this.stage = 'KEY_CONVERTER';
-      this.key = this.#converters.key.fromConnect(topic, record.keySchema, record.key, headers);
+      key = this.#converters.key.fromConnect(topic, record.keySchema, record.key, headers);
     }
     this.stage = 'VALUE_CONVERTER';
     const value = this.#converters.value.fromConnect(topic, record.valueSchema, record.value, headers);
     this.body = value ?? EMPTY;
-    let headerText = '';
+    let encoded = NO_HEADERS;
     if (headers !== undefined && headers.length > 0) {
       this.stage = 'HEADER_CONVERTER';
-      headerText = encodeHeaders(headers, this.#converters.header);
+      encoded = encodeHeaders(headers, this.#converters.header);
     }
     this.stage = 'PRODUCE';
+    this.routeKey = encoded.group === null ? key : Buffer.from(encoded.group);
     const { properties } = this;
-    properties.set(id, this.key, record.timestamp, value === null, headerText);
+    properties.set(id, key, record.timestamp, value === null, encoded);
     if (properties.bytesMax > MAX_PROPERTIES_BYTES) checkPropertiesSize(properties.copy().bytesMax);
     if (this.body.length + properties.bytesMax + MESSAGE_BYTES > MAX_BATCH_BYTES) {
       checkMessageSize(this.body.length + properties.copy().bytesMax + MESSAGE_BYTES);
@@ -56,14 +61,14 @@ export class RecordEncoder {
     const converters = this.#converters;
     const value = tryOr(() => converters.value.fromConnect(topic, record.valueSchema, record.value, headers), record.value);
     const key = tryOr(() => converters.key.fromConnect(topic, record.keySchema, record.key ?? null, headers), record.key);
-    const properties = new RecordProperties();
-    let headerText = '';
+    const properties = new RecordProperties(this.#fixed);
+    let encoded = NO_HEADERS;
     try {
-      if (headers !== undefined) headerText = encodeHeaders(headers, converters.header);
+      if (headers !== undefined) encoded = encodeHeaders(headers, converters.header);
     } catch {
       // What is wrong with the headers is said in the error; key and value can still be kept.
     }
-    properties.set(null, key, record.timestamp, value === null, headerText);
+    properties.set(null, key, record.timestamp, value === null, encoded);
     return { body: value ?? EMPTY, properties: properties.copy().bytes.toString('utf8') };
   }
 }

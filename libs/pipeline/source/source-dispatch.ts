@@ -113,7 +113,7 @@ export class SourceDispatch {
     const ids = this.#ids;
     if (ids !== null && window.isOpen && window.meet(ids.text, segment, index)) return this.#deduplicated(segment, index);
     encoder.encode(record, ids);
-    const sender = this.#routeOf(record.topic).choose(record.queue, encoder.key, segment.partition);
+    const sender = this.#routeOf(record.topic).choose(record.queue, encoder.routeKey, segment.partition);
     onAdded(sender.add(encoder.body, encoder.properties));
     sender.runs.add(segment, index);
   }
@@ -126,15 +126,15 @@ export class SourceDispatch {
     const encoded = parts.map((part, i) => {
       const id = this.#ids === null ? null : partId(this.#ids.text, i);
       encoder.encode(part, id === null ? null : new WrittenProperties(Buffer.from(id)));
-      return { part, id, body: encoder.body, key: encoder.key, properties: encoder.properties.copy() };
+      return { part, id, body: encoder.body, routeKey: encoder.routeKey, properties: encoder.properties.copy() };
     });
     segment.split(index, parts.length);
-    for (const { part, id, body, key, properties } of encoded) {
+    for (const { part, id, body, routeKey, properties } of encoded) {
       if (id !== null && window.isOpen && window.meet(id, segment, index)) {
         this.#deduplicated(segment, index);
         continue;
       }
-      const sender = this.#routeOf(part.topic).choose(part.queue, key, segment.partition);
+      const sender = this.#routeOf(part.topic).choose(part.queue, routeKey, segment.partition);
       onAdded(sender.add(body, properties));
       sender.runs.addPart(segment, index);
     }

@@ -301,6 +301,28 @@ describe('source loop', () => {
     assert.equal(world.messages('plain').filter((queue) => queue.length > 0).length, 1);
   });
 
+  it('S149: gives messages the tag and the message group that are configured, or those of a record', async () => {
+    const headers = [
+      { name: 'TAGS', value: 'own' },
+      { name: '__SHARDINGKEY', value: 'g' },
+    ];
+    script.batches.push({ records: [...lines(0, 1, { key: 'k' }), ...lines(1, 2), ...lines(2, 30, { headers })] });
+    world.start({ ...config, 'rocketmq.tags': 'orders', 'rocketmq.message.group': 'key' });
+    await sent(30);
+    const all = world.messages('t').flat();
+    const of = (body: string) =>
+      ['TAGS', '__SHARDINGKEY'].map((name) => property(all.find((message) => message.body === body)?.properties ?? '', name));
+    assert.deepEqual(
+      [of('line 0'), of('line 1'), of('line 2')],
+      [
+        ['orders', 'k'],
+        ['orders', undefined],
+        ['own', 'g'],
+      ],
+    );
+    assert.equal(new Set(all.filter(({ body }) => Number(body.split(' ')[1]) >= 2).map(({ queue }) => queue)).size, 1);
+  });
+
   it('send.ordering none spreads records without keys', async () => {
     world.log.faults = ({ operation }) => (operation === 'send' ? { delayMs: 100 } : undefined);
     for (let i = 0; i < 8; i++) script.batches.push({ records: lines(i, i + 1) });
@@ -354,7 +376,7 @@ describe('source loop', () => {
       for (const expected of [
         'KEYS\x01k',
         'h\x01v',
-        'rmqc.ts\x015',
+        'connect.timestamp\x015',
         '__connect.errors.topic\x01t',
         '__connect.errors.connector.name\x01c',
         '__connect.errors.task.id\x010',

@@ -1,0 +1,39 @@
+import { Type } from '@rocketmq-connect/sdk';
+
+const ROCKETMQ = 'RocketMQ';
+
+/** What of RocketMQ's own a source can give its messages. */
+export const RocketmqSourceKeys = {
+  'rocketmq.tags': Type.String({
+    default: '',
+    title: 'Tag',
+    description: 'Tag of the messages, by which consumers can filter. A header TAGS of a record counts for more.',
+    importance: 'medium',
+    group: ROCKETMQ,
+    order: 1,
+    width: 'medium',
+  }),
+  'rocketmq.message.group': Type.Union([Type.Literal('none'), Type.Literal('key')], {
+    default: 'none',
+    title: 'Message group',
+    description:
+      "'key': the key of a record is its message group (__SHARDINGKEY) as well, for FIFO topics and their consumers. A header __SHARDINGKEY counts for more.",
+    importance: 'low',
+    group: ROCKETMQ,
+    order: 2,
+    width: 'short',
+  }),
+};
+
+/** What of RocketMQ's own a sink can ask for. */
+export const RocketmqSinkKeys = {
+  'rocketmq.tag.expression': Type.String({
+    default: '*',
+    title: 'Tag expression',
+    description: "Tags of the messages that the sink gets, as RocketMQ's consumers write them: 'a || b', or '*' for all messages.",
+    importance: 'medium',
+    group: ROCKETMQ,
+    order: 1,
+    width: 'medium',
+  }),
+};
