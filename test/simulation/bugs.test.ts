@@ -1,16 +1,27 @@
 import assert from 'node:assert/strict';
-import { bugs } from './bugs.ts';
+import { type Bug, bugs } from './bugs.ts';
+import { runMutant } from './mutant.ts';
 import { run } from './run.ts';
 
 const SEEDS_MAX = 40;
 
 describe('the simulation finds a bug:', () => {
-  for (const { name, wraps, found, fromSeed = 1 } of bugs) {
-    it(name, async function () {
+  for (const bug of bugs) {
+    it(bug.name, async function () {
       this.timeout(120_000);
-      let violation = '';
-      for (let seed = fromSeed; seed < fromSeed + SEEDS_MAX && violation === ''; seed++) ({ violation } = await run({ seed, wraps }));
-      assert.match(violation, found);
+      assert.match(await search(bug), bug.found);
     });
   }
 });
+
+/** The first violation, or ''. */
+async function search(bug: Bug): Promise<string> {
+  const { fromSeed: from = 1 } = bug;
+  const plan = bug.plan === undefined ? {} : { plan: bug.plan };
+  if ('mutation' in bug) return runMutant(bug.mutation, { from, count: SEEDS_MAX, ...plan });
+  for (let seed = from; seed < from + SEEDS_MAX; seed++) {
+    const { violation } = await run({ seed, wraps: bug.wraps, ...plan });
+    if (violation !== '') return violation;
+  }
+  return '';
+}

@@ -35,8 +35,10 @@ export interface ConnectorWorld {
 
 const POLL_RECORDS_MAX = 4;
 const POLL_EVERY_MS = 150;
+/** Of each stream: its records lie in several queues, and are acknowledged in any order. */
+export const KEYS = 2;
 
-/** `Numbers` sends `{stream}:{n}` for each record of each stream; `Lines` writes what it gets, and commits how much it wrote. */
+/** `Numbers` sends `{stream}:{n}` for each record of each stream, under one of two keys in turn; `Lines` writes what it gets, and commits how much it wrote. */
 export function simulatedConnectors(world: ConnectorWorld): readonly AnyConnector[] {
   return [numbers(world), lines(world)];
 }
@@ -67,7 +69,8 @@ function numbers({ source, observer, random, troubleRate }: ConnectorWorld): Any
           for (const at of streams) {
             const end = Math.min(source.count(at.stream), at.next + POLL_RECORDS_MAX);
             for (; at.next < end; at.next++) {
-              records.push({ topic, partition: at.partition, offset: { n: at.next + 1 }, value: `${at.stream}:${at.next}` });
+              const key = `${at.stream}.${at.next % KEYS}`;
+              records.push({ topic, partition: at.partition, offset: { n: at.next + 1 }, key, value: `${at.stream}:${at.next}` });
             }
           }
           if (records.length === 0) await context.sleep(POLL_EVERY_MS);

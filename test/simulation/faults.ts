@@ -50,20 +50,21 @@ const KINDS = [
   'user',
 ] as const satisfies readonly Blow['kind'][];
 const CHURN: readonly Blow['kind'][] = ['hostCrash', 'hostCrash', 'crash', 'suspend', 'user', 'user', 'user'];
-const ACTS: readonly Action['act'][] = ['pause', 'resume', 'resume', 'stop', 'restart', 'reconfigure', 'recreate'];
-const MOVING_ACTS: readonly Action['act'][] = ['reconfigure', 'reconfigure', 'reconfigure', 'recreate', 'stop', 'resume'];
+const ACTS: readonly Action['act'][] = ['pause', 'resume', 'resume', 'stop', 'restart', 'reconfigure', 'recreate', 'reset'];
+const MOVING_ACTS: readonly Action['act'][] = ['reconfigure', 'reconfigure', 'reconfigure', 'recreate', 'stop', 'resume', 'reset'];
 
 /** `swarm`: anything, with some kinds left out by each seed so that others come close together. `churn`: tasks move without rest. */
 export const PROFILES = ['swarm', 'churn'] as const;
 export type Profile = (typeof PROFILES)[number];
 
+interface Named {
+  readonly runners: readonly string[];
+  readonly configs: readonly string[];
+  readonly names: readonly string[];
+}
+
 /** What goes wrong under a seed. */
-export function drawFaults(
-  seed: number,
-  profile: Profile,
-  world: { readonly runners: readonly string[]; readonly names: readonly string[] },
-  withinMs: number,
-): FaultPlan {
+export function drawFaults(seed: number, profile: Profile, world: Named, withinMs: number): FaultPlan {
   const random = seededRandom(seed * 7919 + 1);
   const churn = profile === 'churn';
   const kinds: readonly Blow['kind'][] = churn ? CHURN : KINDS.filter(() => random() < 0.5);
@@ -76,12 +77,7 @@ export function drawFaults(
   return { faults, rates: { packet: rate(30), store: rate(60), log: rate(80), outside: rate(60) } };
 }
 
-function drawBlow(
-  kind: Blow['kind'],
-  random: Random,
-  { runners, names }: { readonly runners: readonly string[]; readonly names: readonly string[] },
-  acts: readonly Action['act'][],
-): Blow {
+function drawBlow(kind: Blow['kind'], random: Random, { runners, configs, names }: Named, acts: readonly Action['act'][]): Blow {
   // Half of what hits a process hits a runner that has work.
   const process = random() < 0.6 ? one(random, runners) : one(random, names);
   const runner = one(random, runners);
@@ -92,7 +88,7 @@ function drawBlow(
     case 'storePartition':
       return { kind, process, forMs };
     case 'partition':
-      return { kind, between: [runner, 'config'], mode: one(random, ['cut', 'silent'] as const), forMs };
+      return { kind, between: [runner, one(random, configs)], mode: one(random, ['cut', 'silent'] as const), forMs };
     case 'hostCrash':
       return { kind, process: runner, reason: one(random, ['crashed', 'outOfMemory'] as const) };
     case 'hostHang':
@@ -114,6 +110,8 @@ function drawBlow(
 function drawAction(random: Random, acts: readonly Action['act'][]): Action {
   const connector = one(random, [SOURCE, SINK]);
   const act = one(random, acts);
+  // A source whose offsets are forgotten sends everything again, as it should.
+  if (act === 'reset') return { act, connector: SINK };
   return act === 'reconfigure' || act === 'recreate' ? { act, connector, tasksMax: between(random, 1, 3) } : { act, connector };
 }
 

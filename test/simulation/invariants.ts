@@ -3,6 +3,7 @@ import type { QueueAddress } from '@rocketmq-connect/message-log';
 import { keyRange, type WatchEvent } from '@rocketmq-connect/metadata-store';
 import type { SimulatedStore } from '@rocketmq-connect/metadata-store/simulated';
 import type { HostEvent } from '@rocketmq-connect/pipeline/host-protocol';
+import { TargetState } from '@rocketmq-connect/proto/common';
 import {
   StoredCommit,
   StoredOffset,
@@ -71,7 +72,7 @@ export class Invariants implements HostObserver {
   }
 
   runs(host: ObservedHost, unit: string, what: string): void {
-    const late = host.deadline.passed(this.#options.clock.monotonic());
+    const late = isLate(host);
     const hasEffect = what === 'put' || what === 'open';
     if (late && (hasEffect || !this.#isExcused(host))) this.#violated(6, `${unit} in ${host.id}: ${what} after the session's deadline`);
     if (late && !hasEffect) return;
@@ -84,7 +85,7 @@ export class Invariants implements HostObserver {
   }
 
   sends(host: ObservedHost, queue: QueueAddress): void {
-    if (!host.deadline.passed(this.#options.clock.monotonic())) return;
+    if (!isLate(host)) return;
     this.#violated(6, `${host.id} sends to queue ${queue.queue} after the session's deadline`);
   }
 
@@ -138,6 +139,7 @@ export class Invariants implements HostObserver {
     if (token <= (this.#lastTokens.get(unit) ?? 0n)) this.#violated(1, `${unit}: token ${token} does not grow`);
     this.#lastTokens.set(unit, token);
     this.#owners.set(key, { unit, connector, generation, runner, token });
+    if (this.#isStopped(connector)) this.#violated(4, `${unit} was claimed while its connector is STOPPED or deleted`);
     if (kind !== 'tasks') return;
     for (const other of this.#owners.values()) {
       if (other.connector === connector && other.generation !== '' && other.generation !== generation)
@@ -147,6 +149,11 @@ export class Invariants implements HostObserver {
     const [pointer] = store.peek(keyRange(keys.taskSet(connector)));
     if (pointer === undefined || generationOf(pointer.modRevision) !== generation)
       this.#violated(2, `${unit} was claimed in generation ${generation}, which is not the published one`);
+  }
+
+  #isStopped(connector: string): boolean {
+    const [spec] = this.#options.store.peek(keyRange(this.#options.keys.spec(connector)));
+    return spec === undefined || StoredSpec.fromJSON(JSON.parse(spec.value)).targetState === TargetState.STOPPED;
   }
 
   /** Invariant 3. */
@@ -226,12 +233,17 @@ export class Invariants implements HostObserver {
   }
 
   /** It is suspended, or woke a moment ago: it cannot have noticed. Whatever it does then is refused or harmless. */
-  #isExcused({ process, deadline }: ObservedHost): boolean {
-    const nowMs = this.#options.clock.monotonic();
-    return process.suspended || (deadline.passed(nowMs) && nowMs - process.resumedMs < NOTICE_MS);
+  #isExcused(host: ObservedHost): boolean {
+    const { suspended, resumedMs } = host.process;
+    return suspended || (isLate(host) && this.#options.clock.monotonic() - resumedMs < NOTICE_MS);
   }
 
   #violated(invariant: number, message: string): void {
     this.#options.violated(`invariant ${invariant}: ${message}`);
   }
+}
+
+/** By the clock of its own process. */
+function isLate({ process, deadline }: ObservedHost): boolean {
+  return deadline.passed(process.clock.monotonic());
 }

@@ -1,5 +1,6 @@
 import { decodeMessages } from '@rocketmq-connect/message-log/message';
 import { SIMULATED_BROKER, type SimulatedLog } from '@rocketmq-connect/message-log/simulated';
+import { KEYS } from './connectors.ts';
 
 /** What the streams of the source left in a topic, read as it grows. */
 export class LogIndex {
@@ -10,7 +11,7 @@ export class LogIndex {
   readonly #read: number[] = [];
   /** Bodies, by queue and position. */
   readonly queues: string[][] = [];
-  /** By stream: where its records lie. */
+  /** By stream and number: where its records lie. */
   readonly #streams = new Map<number, { readonly queue: number; readonly position: number }[]>();
 
   constructor(log: SimulatedLog, topic: string, onWrong: (message: string) => void) {
@@ -23,12 +24,18 @@ export class LogIndex {
   /** Records of a stream from its first on, without a gap, that a power failure would not take. */
   durable(stream: number): number {
     const at = this.#streams.get(stream) ?? [];
-    const gap = at.findIndex(({ queue, position }) => position >= this.#flushed(queue));
-    return gap === -1 ? at.length : gap;
+    let n = 0;
+    for (let place = at[0]; place !== undefined && place.position < this.#flushed(place.queue); place = at[n]) n++;
+    return n;
+  }
+
+  /** One past the highest number of a stream that is in the log. */
+  end(stream: number): number {
+    return this.#streams.get(stream)?.length ?? 0;
   }
 
   count(stream: number): number {
-    return this.#streams.get(stream)?.length ?? 0;
+    return (this.#streams.get(stream) ?? []).reduce((count) => count + 1, 0);
   }
 
   #flushed(queue: number): number {
@@ -51,15 +58,16 @@ export class LogIndex {
   }
 
   #record(queue: number, bodies: string[], body: string): void {
-    const [stream = -1, n] = body.split(':').map(Number);
+    const [stream = -1, n = -1] = body.split(':').map(Number);
     const records = this.#streams.get(stream) ?? [];
     this.#streams.set(stream, records);
-    const expected = records.length;
-    if (n !== expected)
-      this.#onWrong(`exactly once into the log: record ${body} came ${Number(n) < expected ? 'again' : `before ${stream}:${expected}`}`);
-    else records.push({ queue, position: bodies.length });
-    const first = records[0]?.queue ?? queue;
-    if (first !== queue) this.#onWrong(`order: record ${body} is in queue ${queue}, its stream in ${first}`);
+    const before = n - KEYS < 0 ? undefined : records[n - KEYS];
+    if (records[n] !== undefined) this.#onWrong(`exactly once into the log: record ${body} came again`);
+    else if (before === undefined && n >= KEYS)
+      this.#onWrong(`exactly once into the log: record ${body} came before ${stream}:${n - KEYS}`);
+    else records[n] = { queue, position: bodies.length };
+    if (before !== undefined && before.queue !== queue)
+      this.#onWrong(`order: record ${body} is in queue ${queue}, its key in ${before.queue}`);
     bodies.push(body);
   }
 }

@@ -16,15 +16,17 @@ export class SimulatedProcess {
   #draining = false;
   readonly #held: (() => void)[] = [];
 
-  constructor(name: string, world: Clock) {
+  /** Its monotonic clock begins anywhere, and runs `clockRate` times as fast as the world's. */
+  constructor(name: string, world: Clock, clockOffsetMs = 0, clockRate = 1) {
     this.name = name;
     this.#world = world;
+    const bornMs = world.monotonic();
     this.clock = {
       now: () => world.now(),
-      monotonic: () => world.monotonic(),
+      monotonic: () => clockOffsetMs + (world.monotonic() - bornMs) * clockRate,
       after: (ms, callback) => {
         let cancelled = false;
-        const cancel = world.after(ms, () => this.enter(() => cancelled || callback()));
+        const cancel = world.after(ms / clockRate, () => this.enter(() => cancelled || callback()));
         return () => {
           cancelled = true;
           cancel();
@@ -41,7 +43,7 @@ export class SimulatedProcess {
     return this.#suspended;
   }
 
-  /** Monotonic ms; a process that just woke may not have noticed yet how late it is. */
+  /** Monotonic ms of the world; a process that just woke may not have noticed yet how late it is. */
   get resumedMs(): number {
     return this.#resumedMs;
   }

@@ -3,10 +3,11 @@ import { sleep } from '@rocketmq-connect/sdk';
 import { SINK, SOURCE, type World } from './world.ts';
 
 export type Action =
-  | { readonly act: 'pause' | 'resume' | 'stop' | 'restart'; readonly connector: string }
+  | { readonly act: 'pause' | 'resume' | 'stop' | 'restart' | 'reset'; readonly connector: string }
   | { readonly act: 'reconfigure' | 'recreate'; readonly connector: string; readonly tasksMax: number };
 
 const AGAIN_MS = 1_000;
+const RESET_ATTEMPTS = 8;
 
 /** Somebody who does things to connectors, and in the end wants all of them to run. Failures are told in the trace and otherwise ignored. */
 export class User {
@@ -21,7 +22,7 @@ export class User {
   }
 
   async does(action: Action): Promise<void> {
-    const { connectors, trace } = this.#world;
+    const { connectors, offsets, trace } = this.#world;
     const { connector: name } = action;
     try {
       switch (action.act) {
@@ -36,6 +37,12 @@ export class User {
           return;
         case 'restart':
           await connectors.restart({ name, includeTasks: true, onlyFailed: false });
+          return;
+        case 'reset':
+          await connectors.setTargetState({ name, targetState: TargetState.STOPPED });
+          // Refused as long as tasks are owned.
+          await this.#insist(() => offsets.reset({ connector: name }));
+          await connectors.setTargetState({ name, targetState: TargetState.RUNNING });
           return;
         case 'reconfigure':
           this.#tasksMax.set(name, action.tasksMax);
@@ -65,6 +72,18 @@ export class User {
       } catch (error) {
         trace.add('user', `${name} does not run yet: ${(error as Error).message}`);
         await sleep(clock, AGAIN_MS);
+      }
+    }
+  }
+
+  async #insist(action: () => Promise<unknown>): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await action();
+        return;
+      } catch (error) {
+        if (attempt === RESET_ATTEMPTS) throw error;
+        await sleep(this.#world.clock, AGAIN_MS / 4);
       }
     }
   }

@@ -9,10 +9,11 @@ import { type SimulatedClient, SimulatedStore } from '@rocketmq-connect/metadata
 import { DeadlineWord, type TaskHosts } from '@rocketmq-connect/pipeline/task-host';
 import { TargetState, UnitState } from '@rocketmq-connect/proto/common';
 import { ConnectorServiceDefinition, type ConnectorStatus } from '@rocketmq-connect/proto/connector';
+import { OffsetServiceDefinition } from '@rocketmq-connect/proto/offset';
 import { StoredSpec } from '@rocketmq-connect/proto/storage';
 import { createSchedulerService } from '@rocketmq-connect/scheduler-service';
 import type { Clock, Random } from '@rocketmq-connect/sdk';
-import { seededRandom } from '@rocketmq-connect/sdk/testing';
+import { between, seededRandom } from '@rocketmq-connect/sdk/testing';
 import { createTaskRunner } from '@rocketmq-connect/task-runner-service';
 import { VirtualClock } from '../support/virtual-clock.ts';
 import { ObservedHosts } from './hosts.ts';
@@ -57,7 +58,10 @@ interface Member {
 const TOPIC = 'numbers';
 export const SOURCE = 'src';
 export const SINK = 'snk';
-const CONFIG_ADDRESS = 'config:1';
+/** Clocks of two processes run up to so much apart. */
+const CLOCK_DRIFT = 0.04;
+const CONFIGS = ['c1', 'c2'] as const;
+const CONFIG_ADDRESSES = CONFIGS.map((id) => `${id}:1`);
 
 /** The whole mesh in one process on virtual time: a store, a log, a network, and the processes on them. */
 export class World {
@@ -73,6 +77,7 @@ export class World {
   readonly index: LogIndex;
   readonly invariants: Invariants;
   readonly connectors: Client<ConnectorServiceDefinition>;
+  readonly offsets: Client<OffsetServiceDefinition>;
   readonly weather: Weather = { outsideTrouble: 0, logDelayMs: () => 1 };
   readonly violations: string[] = [];
   readonly #options: WorldOptions;
@@ -98,9 +103,11 @@ export class World {
       });
       this.trace.add('store', `${revision}: ${changes.join(' ')}`);
     });
-    this.connectors = new SimulatedRpc(this.network, 'user').client(ConnectorServiceDefinition, () => [CONFIG_ADDRESS]);
+    const user = new SimulatedRpc(this.network, 'user');
+    this.connectors = user.client(ConnectorServiceDefinition, () => CONFIG_ADDRESSES);
+    this.offsets = user.client(OffsetServiceDefinition, () => CONFIG_ADDRESSES);
     this.log.create(TOPIC, options.queues);
-    this.#wanted.set('config', () => this.#startConfig());
+    for (const id of CONFIGS) this.#wanted.set(id, () => this.#startConfig(id));
     for (const id of ['s1', 's2']) this.#wanted.set(id, () => this.#startScheduler(id));
     for (const id of options.runners) this.#wanted.set(id, () => this.#startRunner(id));
     for (const name of this.#wanted.keys()) this.start(name);
@@ -113,6 +120,10 @@ export class World {
 
   get runners(): readonly string[] {
     return this.#options.runners;
+  }
+
+  get configs(): readonly string[] {
+    return CONFIGS;
   }
 
   /** Undefined while it is down. */
@@ -202,7 +213,8 @@ export class World {
 
   #member(name: string): Member & { readonly clock: Clock; readonly store: MetadataStore; readonly rpc: Rpc; readonly random: Random } {
     const { wraps = {} } = this.#options;
-    const process = new SimulatedProcess(`${name}.${++this.#started}`, this.clock);
+    const clockRate = 1 + (this.random() - 0.5) * CLOCK_DRIFT;
+    const process = new SimulatedProcess(`${name}.${++this.#started}`, this.clock, between(this.random, 0, 1_000_000_000), clockRate);
     const client = this.store.client(name);
     const store = process.store(client);
     const rpc = process.rpc(new SimulatedRpc(this.network, name));
@@ -218,20 +230,20 @@ export class World {
     };
   }
 
-  #startConfig(): void {
-    const { process, client, clock, store, rpc, random } = this.#member('config');
+  #startConfig(id: string): void {
+    const { process, client, clock, store, rpc, random } = this.#member(id);
     const service = createConfigService({
       store,
       keys: this.keys,
       clock,
       random,
-      log: this.trace.logger('config'),
+      log: this.trace.logger(id),
       rpc,
       runnerEndpoints: () => this.runners.map((id) => `${id}:1`),
       allowLiteralSecrets: true,
     });
-    this.#members.set('config', { process, client, hosts: undefined });
-    void rpc.serve(CONFIG_ADDRESS, service.implementations).then(() => service.start());
+    this.#members.set(id, { process, client, hosts: undefined });
+    void rpc.serve(`${id}:1`, service.implementations).then(() => service.start());
   }
 
   #startScheduler(id: string): void {
@@ -267,7 +279,7 @@ export class World {
       random,
       log: this.trace.logger(id),
       rpc,
-      configEndpoints: () => [CONFIG_ADDRESS],
+      configEndpoints: () => CONFIG_ADDRESSES,
       id,
       endpoint: () => `${id}:1`,
       labels: {},
