@@ -17,8 +17,8 @@ const GRPC = { CANCELLED: 1, UNKNOWN: 2, INVALID_ARGUMENT: 3, DEADLINE_EXCEEDED:
 
 /** grpc-js' words for a call that never left this process. */
 const NEVER_SENT = /No connection established|Name resolution failed|Channel closed before call|Waiting for LB pick/;
-/** The server's words for a request that it did not even propose to the others. */
-const NOT_PROPOSED = /etcdserver: (no leader|not leader|too many requests|server stopped|raft: stopped)/;
+/** The server's words for a request that it did not even propose to the others. A server that stops says so of proposed ones too. */
+const NOT_PROPOSED = /etcdserver: (no leader|not leader|too many requests)/;
 
 /**
  * The one table of what etcd and gRPC may answer. etcd3 keeps of a status only its text, `14 UNAVAILABLE: …`, and etcd's own errors are
