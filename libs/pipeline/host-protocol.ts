@@ -82,6 +82,8 @@ export interface ConnectorStart {
 export interface QueueMark {
   readonly queue: QueueAddress;
   readonly offset: number;
+  /** Of an unclean end before this task's: whoever takes over partitions in this generation later needs it too. */
+  readonly inherited?: true;
 }
 
 /** What a commit stores. Source offsets are JSON texts with sorted keys. Only what changed since the last committed content. */
@@ -89,7 +91,7 @@ export interface CommitContent {
   readonly offsets: readonly { readonly partition: string; readonly offset: string }[];
   readonly positions: readonly { readonly queue: QueueAddress; readonly position: number }[];
   readonly sinkStates: Readonly<Record<string, string>>;
-  /** All marks, not only the changed ones. */
+  /** All marks, not only the changed ones: a queue may have one of its own and an inherited one. */
   readonly marks: readonly QueueMark[];
 }
 

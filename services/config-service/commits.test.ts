@@ -25,7 +25,7 @@ describe('commits', () => {
     const { generation, tokens } = await mesh.running('c');
     const token = tokens[0] ?? 0n;
     const before = mesh.store.revision;
-    const marks = [{ queue: { topic: 't', broker: 'b', queue: 1 }, offset: 9n }];
+    const marks = [{ queue: { topic: 't', broker: 'b', queue: 1 }, offset: 9n, inherited: false }];
     const offsets = [sourceOffset('/a', 5), sinkOffset(3, 7)];
     assert.deepEqual(await results({ generation, token, offsets, sinkStates: { 'a/b': '{"length":1}' }, marks }), [OK]);
     assert.equal(mesh.store.revision, before + 1n);

@@ -5,7 +5,7 @@ import { ConnectError } from '@rocketmq-connect/sdk';
 import fc from 'fast-check';
 import { VirtualClock } from '../../test/support/virtual-clock.ts';
 import { Committer } from './committer.ts';
-import { pieceOffsetsMax, splitIntoPieces } from './pieces.ts';
+import { pieceOffsetsMax, splitIntoPieces, uncleanMarks } from './pieces.ts';
 
 const TOKEN = 7n;
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -142,7 +142,10 @@ describe('the committer', () => {
 
   it('stores nothing where nothing changed, and says that it is stored', async () => {
     const { config, committer, stored } = given();
-    committer.observe({ token: TOKEN, sequence: 9n, generation: '', released: false, marks: [{ queue: mark(0).queue, offset: 5n }] }, []);
+    committer.observe(
+      { token: TOKEN, sequence: 9n, generation: '', released: false, marks: [{ queue: mark(0).queue, offset: 5n, inherited: false }] },
+      [],
+    );
     assert.deepEqual(await committer.commit({ ...noContent, marks: [mark(5)] }), { type: 'stored' });
     assert.equal(config.seen.length, 0);
     await committer.commit({ ...noContent, marks: [mark(6)] });
@@ -152,7 +155,10 @@ describe('the committer', () => {
 
   it('stores marks anew that an earlier owner had stored: its clean end made them void', async () => {
     const { config, committer } = given();
-    committer.observe({ token: 3n, sequence: 9n, generation: '', released: true, marks: [{ queue: mark(0).queue, offset: 5n }] }, []);
+    committer.observe(
+      { token: 3n, sequence: 9n, generation: '', released: true, marks: [{ queue: mark(0).queue, offset: 5n, inherited: false }] },
+      [],
+    );
     await committer.commit({ ...noContent, marks: [mark(5)] });
     assert.deepEqual(
       config.seen.map(({ marks }) => marks[0]?.offset),
@@ -249,5 +255,51 @@ describe('the pieces of a commit', () => {
     assert.equal(pieces.length, 1);
     assert.equal(pieces[0]?.offsets.length, 50);
     assert.deepEqual(pieces[0]?.sinkStates, { file: '{"length":1}' });
+  });
+});
+
+describe('where records may be that were sent and not committed', () => {
+  const commit = (
+    task: number,
+    generation: string,
+    released: boolean,
+    marks: readonly [queue: number, offset: number, inherited?: true][],
+  ) => {
+    const stored = marks.map(([queue, offset, inherited]) => {
+      return { queue: { topic: 't', broker: 'b', queue }, offset: BigInt(offset), inherited: inherited === true };
+    });
+    return { task, commit: { token: TOKEN, sequence: 1n, generation, released, marks: stored } };
+  };
+  const found = (commits: readonly ReturnType<typeof commit>[], task: number) =>
+    uncleanMarks(commits, task, 'new').map(({ queue, offset, inherited }) => [queue.queue, offset, ...(inherited ? ['inherited'] : [])]);
+
+  it('is behind every mark of an older generation that did not end cleanly', () => {
+    assert.deepEqual(found([commit(0, 'old', false, [[0, 5]]), commit(1, 'old', true, [[1, 6]])], 1), [[0, 5]]);
+  });
+
+  it('is what a task of this generation carries on, whose commit took the place of an older one; not what it sent itself', () => {
+    assert.deepEqual(
+      found(
+        [
+          commit(0, 'new', false, [
+            [0, 90],
+            [0, 5, true],
+          ]),
+        ],
+        2,
+      ),
+      [[0, 5, 'inherited']],
+    );
+  });
+
+  it('is behind its own marks alone, once it has committed in this generation', () => {
+    const own = commit(1, 'new', false, [
+      [1, 70],
+      [0, 8, true],
+    ]);
+    assert.deepEqual(found([commit(0, 'old', false, [[0, 5]]), own], 1), [
+      [1, 70],
+      [0, 8, 'inherited'],
+    ]);
   });
 });

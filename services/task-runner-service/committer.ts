@@ -51,7 +51,7 @@ export class Committer {
    */
   observe(last: StoredCommit | undefined, uncleanMarks: readonly QueueMark[]): void {
     const lastMarks = fromStoredMarks(last?.marks ?? []);
-    this.#holdingMarks = lowestMarks([...uncleanMarks, ...lastMarks]);
+    this.#holdingMarks = lowestMarks([...uncleanMarks.map((mark) => ({ ...mark, inherited: true as const })), ...lastMarks]);
     if (last?.token !== this.#options.token) return;
     this.#storedMarks = lastMarks;
     if (last.sequence > this.#sequence) this.#sequence = last.sequence;

@@ -1,4 +1,5 @@
 import type { CommitContent, QueueMark } from '@rocketmq-connect/pipeline/host-protocol';
+import type { LastCommit } from '@rocketmq-connect/proto/commit';
 import type { StoredOffset, QueueMark as StoredQueueMark } from '@rocketmq-connect/proto/storage';
 
 /** What one transaction of a commit stores. */
@@ -58,15 +59,33 @@ export function isUnchanged(content: CommitContent, storedMarks: readonly QueueM
 }
 
 export function toStoredMark(mark: QueueMark): StoredQueueMark {
-  return { queue: { ...mark.queue }, offset: BigInt(mark.offset) };
+  return { queue: { ...mark.queue }, offset: BigInt(mark.offset), inherited: mark.inherited === true };
 }
 
 /** A mark without a queue says nothing and is dropped. */
 export function fromStoredMarks(marks: readonly StoredQueueMark[]): QueueMark[] {
-  return marks.flatMap(({ queue, offset }) => (queue === undefined ? [] : [{ queue, offset: Number(offset) }]));
+  return marks.flatMap(({ queue, offset, inherited }) =>
+    queue === undefined ? [] : [{ queue, offset: Number(offset), ...(inherited ? { inherited } : {}) }],
+  );
 }
 
-/** One mark per queue: the lowest holds for all. */
+/**
+ * Where records may be that were sent and not committed. A task that has committed in this generation carries in its own marks what it needs of
+ * older ones; before that, any unclean task of an older generation may have had its partitions. Tasks of this generation look after what
+ * they sent themselves; but a commit of theirs may have taken the place of an older one, whose marks it then carries on.
+ */
+export function uncleanMarks(lastCommits: readonly LastCommit[], task: number, generation: string): QueueMark[] {
+  const own = lastCommits.find((last) => last.task === task)?.commit;
+  const relevant = own?.generation === generation ? [own] : lastCommits.flatMap(({ commit }) => commit ?? []);
+  const marks = relevant.flatMap((commit) => {
+    if (commit.released) return [];
+    const all = fromStoredMarks(commit.marks);
+    return commit === own || commit.generation !== generation ? all : all.filter(({ inherited }) => inherited);
+  });
+  return lowestMarks(marks);
+}
+
+/** At most one mark of its own and one inherited mark per queue: the lowest holds for all. */
 export function lowestMarks(marks: readonly QueueMark[]): QueueMark[] {
   const lowest = new Map<string, QueueMark>();
   for (const mark of marks) {
@@ -77,8 +96,8 @@ export function lowestMarks(marks: readonly QueueMark[]): QueueMark[] {
   return [...lowest.values()];
 }
 
-function keyOf({ queue }: QueueMark): string {
-  return `${queue.topic}/${queue.broker}/${queue.queue}`;
+function keyOf({ queue, inherited }: QueueMark): string {
+  return `${queue.topic}/${queue.broker}/${queue.queue}${inherited ? '/inherited' : ''}`;
 }
 
 function sameMarks(one: readonly QueueMark[], other: readonly QueueMark[]): boolean {

@@ -1,6 +1,6 @@
 import type { Client } from '@rocketmq-connect/mesh';
-import type { CommitContent, QueueMark, TaskStart } from '@rocketmq-connect/pipeline/host-protocol';
-import type { CommitServiceDefinition, LastCommit, ReadResponse } from '@rocketmq-connect/proto/commit';
+import type { CommitContent, TaskStart } from '@rocketmq-connect/pipeline/host-protocol';
+import type { CommitServiceDefinition, ReadResponse } from '@rocketmq-connect/proto/commit';
 import type { StoredSpec, StoredStatus } from '@rocketmq-connect/proto/storage';
 import { type Clock, ConnectError, sleep } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
@@ -8,7 +8,7 @@ import type { Committer } from './committer.ts';
 import type { HostPool, UnitHostEvent } from './host-pool.ts';
 import { HostedRun, toFailure } from './hosted-run.ts';
 import type { TaskLedger } from './ledger.ts';
-import { fromStoredMarks, lowestMarks } from './pieces.ts';
+import { uncleanMarks } from './pieces.ts';
 import type { LoadedTask } from './task-configs.ts';
 import { type CodeEvents, Fenced, type Owned, Unable, type UnitCode } from './unit.ts';
 
@@ -233,17 +233,6 @@ export class TaskUnit implements UnitCode {
       uncleanMarks: uncleanMarks(read.lastCommits, index, unit.generation),
     };
   }
-}
-
-/**
- * Where records may be that were sent and not committed. A task that has committed in this generation carries in its own marks what it needs of
- * older ones; before that, any unclean task of an older generation may have had its partitions. Tasks of this generation look after themselves.
- */
-function uncleanMarks(lastCommits: readonly LastCommit[], task: number, generation: string): QueueMark[] {
-  const own = lastCommits.find((last) => last.task === task)?.commit;
-  const relevant = own?.generation === generation ? [own] : lastCommits.flatMap(({ commit }) => commit ?? []);
-  const unclean = relevant.filter((commit) => !commit.released && (commit === own || commit.generation !== generation));
-  return lowestMarks(unclean.flatMap(({ marks }) => fromStoredMarks(marks)));
 }
 
 function refused(message: string): ConnectError {

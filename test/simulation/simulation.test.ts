@@ -3,6 +3,7 @@ import { type RunResult, run } from './run.ts';
 import { runSeeds } from './seeds.ts';
 
 const SEEDS = 1_000;
+const CHURN_SEEDS = 200;
 
 describe('the simulated mesh', () => {
   it('moves every record once when nothing fails', async () => {
@@ -26,9 +27,15 @@ describe('the simulated mesh', () => {
     for (const one of failed) held(one);
     assert.ok(records > SEEDS * 50);
   });
+
+  it(`S147: the same where tasks move without rest, under ${CHURN_SEEDS} seeds`, async function () {
+    this.timeout(120_000);
+    const { failed } = await runSeeds({ from: 2_000, count: CHURN_SEEDS, profile: 'churn' });
+    for (const one of failed) held(one, '--profile churn ');
+  });
 });
 
-function held({ seed, violation, trace }: Pick<RunResult, 'seed' | 'violation' | 'trace'>): void {
+function held({ seed, violation, trace }: Pick<RunResult, 'seed' | 'violation' | 'trace'>, profile = ''): void {
   if (violation === '') return;
-  assert.fail(`${violation}\nreplay: npm run simulate -- --seed ${seed}\n${trace.slice(-60).join('\n')}`);
+  assert.fail(`${violation}\nreplay: npm run simulate -- ${profile}--seed ${seed}\n${trace.slice(-60).join('\n')}`);
 }

@@ -3,7 +3,6 @@ import type { Clock, SourceBatch, SourceTask, TaskLogger } from '@rocketmq-conne
 import type { PipelineSettings } from '../config/settings.ts';
 import { type ErrorPlace, isRetriable } from '../errors.ts';
 import type { CommitContent, QueueMark as StoredMark, TaskCounters } from '../host-protocol.ts';
-import { queueKey } from '../queues.ts';
 import { sessionOver } from '../session.ts';
 import { type AckSegment, AckTracker, type Checkpoint, type FrozenOffset } from './ack-tracker.ts';
 import { Poller } from './poller.ts';
@@ -213,18 +212,15 @@ export class SourceLoop {
   }
 
   #freezeMarks(): { marks: StoredMark[]; topics: string[] } {
-    const marks = new Map(this.#window.freeze());
+    const marks = [...this.#window.freeze().values()].map(({ queue, offset }): StoredMark => ({ queue, offset, inherited: true }));
     const topics: string[] = [];
     for (const route of this.#dispatch.routes) {
       topics.push(route.topic);
       for (const { mark } of route.senders) {
-        if (mark === null) continue;
-        const offset = mark.freeze();
-        const old = marks.get(queueKey(mark.queue));
-        if (old === undefined || offset < old.offset) marks.set(queueKey(mark.queue), { queue: mark.queue, offset });
+        if (mark !== null) marks.push({ queue: mark.queue, offset: mark.freeze() });
       }
     }
-    return { marks: [...marks.values()], topics };
+    return { marks, topics };
   }
 
   async #flushLog(): Promise<void> {

@@ -120,6 +120,8 @@ export interface StoredSinkState {
 export interface QueueMark {
   queue: QueueRef | undefined;
   offset: bigint;
+  /** Of an unclean end before this task's, carried on until everything found behind it is accounted for. */
+  inherited: boolean;
 }
 
 /** commits/{connector}/{task} */
@@ -1725,7 +1727,7 @@ export const StoredSinkState: MessageFns<StoredSinkState> = {
 };
 
 function createBaseQueueMark(): QueueMark {
-  return { queue: undefined, offset: 0n };
+  return { queue: undefined, offset: 0n, inherited: false };
 }
 
 export const QueueMark: MessageFns<QueueMark> = {
@@ -1738,6 +1740,9 @@ export const QueueMark: MessageFns<QueueMark> = {
         throw new globalThis.Error("value provided for field message.offset of type int64 too large");
       }
       writer.uint32(16).int64(message.offset);
+    }
+    if (message.inherited !== false) {
+      writer.uint32(24).bool(message.inherited);
     }
     return writer;
   },
@@ -1771,6 +1776,14 @@ export const QueueMark: MessageFns<QueueMark> = {
             message.offset = reader.int64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.inherited = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1787,6 +1800,7 @@ export const QueueMark: MessageFns<QueueMark> = {
     return {
       queue: isSet(object.queue) ? QueueRef.fromJSON(object.queue) : undefined,
       offset: isSet(object.offset) ? BigInt(object.offset) : 0n,
+      inherited: isSet(object.inherited) ? globalThis.Boolean(object.inherited) : false,
     };
   },
 
@@ -1797,6 +1811,9 @@ export const QueueMark: MessageFns<QueueMark> = {
     }
     if (message.offset !== 0n) {
       obj.offset = message.offset.toString();
+    }
+    if (message.inherited !== false) {
+      obj.inherited = message.inherited;
     }
     return obj;
   },
@@ -1810,6 +1827,7 @@ export const QueueMark: MessageFns<QueueMark> = {
       ? QueueRef.fromPartial(object.queue)
       : undefined;
     message.offset = (object.offset !== undefined && object.offset !== null) ? BigInt(object.offset) : 0n;
+    message.inherited = object.inherited ?? false;
     return message;
   },
 };
