@@ -6,7 +6,10 @@ export interface MessageLog {
   readonly capabilities: LogCapabilities;
   /** Queues that records may be sent to and read from; `DataError` code TOPIC_NOT_FOUND if there is none. */
   describeTopic(topic: string): Promise<TopicDescription>;
-  /** Idempotent; an existing topic keeps its queues (never fewer). Names: 1–127 of [A-Za-z0-9_%|.-]. */
+  /**
+   * Idempotent; an existing topic keeps its queues (never fewer) and gets the attributes. Names: 1–127 of [A-Za-z0-9_%|.-]. Rejects with
+   * `ConfigError`, field `queues` or `attributes`, for what the log does not take.
+   */
   createTopic(topic: string, settings: TopicSettings): Promise<TopicDescription>;
   listTopics(): Promise<readonly string[]>;
   deleteTopic(topic: string): Promise<void>;
@@ -45,7 +48,10 @@ export interface LogCapabilities {
 }
 
 export interface TopicSettings {
+  /** Per broker. */
   readonly queues: number;
+  /** Attributes of RocketMQ 5 by name, for example `message.type`: `FIFO`. Logs that know none pass them over. */
+  readonly attributes?: Readonly<Record<string, string>>;
 }
 
 export interface QueueAddress {

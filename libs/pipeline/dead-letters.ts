@@ -2,7 +2,8 @@ import type { MessageLog, QueueAddress } from '@rocketmq-connect/message-log';
 import { BatchBuilder } from '@rocketmq-connect/message-log/message';
 import { type Clock, ConnectError, FatalError, type Random, sleep } from '@rocketmq-connect/sdk';
 import { backoffMs } from './backoff.ts';
-import { openTopic, type TopicCreation } from './topics.ts';
+import type { TopicCreation } from './config/topic-creation.ts';
+import { openTopic } from './topics.ts';
 
 export interface DeadLettersOptions {
   readonly log: MessageLog;

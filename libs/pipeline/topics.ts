@@ -1,10 +1,6 @@
 import type { MessageLog, TopicDescription } from '@rocketmq-connect/message-log';
-import { ConnectError, FatalError } from '@rocketmq-connect/sdk';
-
-export interface TopicCreation {
-  readonly enable: boolean;
-  readonly queues: number;
-}
+import { ConfigError, ConnectError, FatalError } from '@rocketmq-connect/sdk';
+import { type TopicCreation, topicGroupOf } from './config/topic-creation.ts';
 
 /** The queues of a topic to send to; creates it when it is absent and may be created. */
 export async function openTopic(log: MessageLog, topic: string, creation: TopicCreation): Promise<TopicDescription> {
@@ -20,6 +16,17 @@ export async function openTopic(log: MessageLog, topic: string, creation: TopicC
         cause: error,
       });
     }
-    return await log.createTopic(topic, { queues: creation.queues });
+    const { name, settings } = topicGroupOf(creation, topic);
+    return await log.createTopic(topic, settings).catch((refused: unknown) => {
+      throw named(refused, name);
+    });
   }
+}
+
+/** What the log does not take of a topic's settings, by the key that says so. */
+function named(error: unknown, group: string): unknown {
+  if (!(error instanceof ConfigError) || error.field === undefined || !['queues', 'attributes'].includes(error.field)) return error;
+  const { message, code, remedy } = error;
+  const field = `topic.creation.${group}.${error.field}`;
+  return new ConfigError(message, { code, field, ...(remedy === undefined ? {} : { remedy }), cause: error });
 }

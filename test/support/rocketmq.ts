@@ -31,6 +31,11 @@ export async function startRocketmq(): Promise<void> {
   await promisify(execFile)(SCRIPT, ['up']);
 }
 
+/** RocketMQ's own tool; what it prints. */
+export async function mqadmin(...args: readonly string[]): Promise<string> {
+  return (await promisify(execFile)(SCRIPT, ['admin', ...args])).stdout;
+}
+
 /** As a crash would. Resolves when it is gone. */
 export async function killRocketmq(server: 'broker' | 'namesrv' | 'proxy'): Promise<void> {
   const pid = Number(readFileSync(join(DIRECTORY, `${server}.pid`), 'utf8'));

@@ -175,6 +175,38 @@ describe('The remoting client', () => {
     });
   });
 
+  describe('topics', () => {
+    const CREATE = 17;
+    const CONFIG = 351;
+    const created = () => broker.peer.requests.filter(({ code }) => code === CREATE).map(({ fields }) => fields['attributes']);
+    const fifo = { queues: 4, attributes: { 'message.type': 'FIFO', 'reserve.time': '7' } };
+
+    it('get the attributes that they do not have, in the words of brokers', async () => {
+      broker.react = ({ code }) => {
+        return code === CONFIG ? { code: 0, body: Buffer.from('{"attributes":{"reserve.time":"7"}}') } : 'default';
+      };
+      await connect().createTopic('lines', fifo);
+      await connect().createTopic('lines', { queues: 4 });
+      await connect().createTopic('lines', { queues: 4, attributes: { 'reserve.time': '7' } });
+      assert.deepEqual(created(), ['+message.type=FIFO']);
+    });
+
+    it('have none with a broker of RocketMQ 4', async () => {
+      broker.react = ({ code }) => (code === CONFIG ? { code: 3, remark: 'request type 351 not supported' } : 'default');
+      await connect().createTopic('lines', fifo);
+      assert.deepEqual(created(), []);
+    });
+
+    it('are refused by the field where a broker does not take their attributes', async () => {
+      broker.react = ({ code }) => {
+        if (code === CONFIG) return { code: 0, body: Buffer.from('{}') };
+        return code === CREATE ? { code: 1, remark: 'unsupported key: reserve.time' } : 'default';
+      };
+      const refused = { kind: 'config', code: 'TOPIC_ATTRIBUTES_REFUSED', field: 'attributes', message: /unsupported key/ };
+      await assert.rejects(connect().createTopic('lines', fifo), refused);
+    });
+  });
+
   it('tells brokers which groups it has, as long as it has them', async () => {
     const log = connect({ heartbeatMs: 20 });
     const reader = await log.assign('connect-größe.x', [{ queue: first, position: 0 }]);

@@ -100,7 +100,7 @@ class RemotingClient implements MessageLog {
   }
 
   async createTopic(topic: string, settings: TopicSettings): Promise<TopicDescription> {
-    return this.#topics.create(topic, settings.queues);
+    return this.#topics.create(topic, settings);
   }
 
   async listTopics(): Promise<readonly string[]> {

@@ -1,6 +1,6 @@
 import { type Clock, ConfigError, ConnectError, RetriableError, sleep } from '@rocketmq-connect/sdk';
 import { checkQueueCount, checkTopicName } from '../checks.ts';
-import type { TopicDescription } from '../index.ts';
+import type { TopicDescription, TopicSettings } from '../index.ts';
 import type { Brokers } from './brokers.ts';
 import type { NameServers } from './name-servers.ts';
 import type { TopicRoute } from './requests/route.ts';
@@ -9,7 +9,9 @@ import {
   deleteTopicInBrokerRequest,
   deleteTopicInNameServerRequest,
   listTopicsRequest,
+  parseTopicAttributes,
   parseTopicList,
+  topicConfigRequest,
 } from './requests/topics.ts';
 import { ResponseCode, responseError } from './response-code.ts';
 
@@ -36,7 +38,7 @@ export class TopicAdmin {
     return description(topic, await this.#nameServers.freshRoute(topic));
   }
 
-  async create(topic: string, queues: number): Promise<TopicDescription> {
+  async create(topic: string, { queues, attributes = {} }: TopicSettings): Promise<TopicDescription> {
     checkRocketName(topic);
     checkQueueCount(queues);
     const existing = await this.#routeIfAny(topic);
@@ -45,8 +47,13 @@ export class TopicAdmin {
     for (const [name, address] of masters) {
       const present = existing?.brokers.find((broker) => broker.name === name);
       const wanted = { read: Math.max(queues, present?.readQueues ?? 0), write: Math.max(queues, present?.writeQueues ?? 0) };
-      if (present !== undefined && present.readQueues === wanted.read && present.writeQueues === wanted.write) continue;
-      await this.#brokers.ask(`creating topic ${topic}`, address, createTopicRequest(topic, wanted, present?.permission));
+      const missing = present === undefined ? attributes : await this.#without(address, topic, attributes);
+      const hasQueues = present !== undefined && present.readQueues === wanted.read && present.writeQueues === wanted.write;
+      if (hasQueues && Object.keys(missing).length === 0) continue;
+      const request = createTopicRequest(topic, wanted, present?.permission, missing);
+      await this.#brokers.ask(`creating topic ${topic}`, address, request).catch((error: unknown) => {
+        throw Object.keys(missing).length === 0 ? error : attributesRefused(topic, missing, error);
+      });
     }
     return this.#visible(topic, queues, masters.size);
   }
@@ -82,6 +89,19 @@ export class TopicAdmin {
     }
   }
 
+  /** Those of the attributes that the topic does not have: some cannot be set twice. */
+  async #without(address: string, topic: string, attributes: Attributes): Promise<Attributes> {
+    if (Object.keys(attributes).length === 0) return attributes;
+    try {
+      const known = parseTopicAttributes(await this.#brokers.ask(`the attributes of topic ${topic}`, address, topicConfigRequest(topic)));
+      return Object.fromEntries(Object.entries(attributes).filter(([name, value]) => known[name] !== value));
+    } catch (error) {
+      // RocketMQ 4 has none.
+      if (error instanceof ConnectError && error.code === 'REQUEST_NOT_SUPPORTED') return {};
+      throw error;
+    }
+  }
+
   /** Brokers tell the name server of a new topic within a moment. */
   async #visible(topic: string, queues: number, brokers: number): Promise<TopicDescription> {
     const until = this.#clock.monotonic() + VISIBLE_MS;
@@ -102,6 +122,20 @@ function description(topic: string, { brokers }: TopicRoute): TopicDescription {
     Array.from({ length: Math.max(broker.readQueues, broker.writeQueues) }, (_, queue) => ({ topic, broker: broker.name, queue })),
   );
   return { topic, queues };
+}
+
+type Attributes = NonNullable<TopicSettings['attributes']>;
+
+/** A broker says what is wrong with them under a code that may mean anything. */
+function attributesRefused(topic: string, attributes: Attributes, error: unknown): unknown {
+  if (!(error instanceof ConnectError) || (error.code !== 'BROKER_ERROR' && error.code !== 'BROKER_REFUSED')) return error;
+  const given = Object.entries(attributes).map(([name, value]) => `${name}=${value}`);
+  return new ConfigError(`topic ${topic} cannot have the attributes ${given.join(', ')}: ${error.message}`, {
+    code: 'TOPIC_ATTRIBUTES_REFUSED',
+    field: 'attributes',
+    remedy: 'Correct the attributes, or change the topic by mqadmin updateTopic.',
+    cause: error,
+  });
 }
 
 /** RocketMQ is narrower than the port. */

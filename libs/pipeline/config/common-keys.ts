@@ -178,29 +178,6 @@ export const ErrorKeys = {
   }),
 };
 
-export const TopicCreationKeys = {
-  'topic.creation.enable': Type.Boolean({
-    default: true,
-    title: 'Create topics',
-    description: 'Whether a topic that does not exist is created before the first record is sent to it (dead-letter topics too).',
-    importance: 'medium',
-    group: 'Topic Creation',
-    order: 2,
-    width: 'short',
-  }),
-  'topic.creation.default.queues': Type.Integer({
-    minimum: 1,
-    maximum: 1024,
-    default: 4,
-    title: 'Queues of created topics',
-    description: 'Queues per broker of a topic that is created. More queues allow more sends at once and more sink tasks.',
-    importance: 'medium',
-    group: 'Topic Creation',
-    order: 3,
-    width: 'short',
-  }),
-};
-
 export const ThroughputKeys = {
   'bytes.in.flight.max': Type.Integer({
     minimum: 64 * 1024,

@@ -1,9 +1,10 @@
 import { Type } from '@rocketmq-connect/sdk';
-import { CommonKeys, ErrorKeys, ThroughputKeys, TopicCreationKeys } from './common-keys.ts';
+import { CommonKeys, ErrorKeys, ThroughputKeys } from './common-keys.ts';
 import { PlacementKeys } from './placement-keys.ts';
 import { RocketmqSinkKeys, RocketmqSourceKeys } from './rocketmq-keys.ts';
 import { SinkKeys } from './sink-keys.ts';
 import { SourceKeys } from './source-keys.ts';
+import { TopicCreationKeys } from './topic-creation.ts';
 
 /** The keys that every connector of a kind has, beside its own, in the order in which they are shown. */
 export const PipelineKeys = {

@@ -4,6 +4,7 @@ import type { AnyConnector } from '@rocketmq-connect/sdk';
 import { tagsOf } from '../sink/tag-filter.ts';
 import { type FieldProblem, invalid } from './convert.ts';
 import { wholeMatch } from './pattern.ts';
+import { topicGroupProblems } from './topic-creation.ts';
 import { listOf } from './values.ts';
 
 type Config = Readonly<Record<string, string>>;
@@ -14,7 +15,7 @@ export function pipelineRules(definition: AnyConnector, config: Config, log: Log
     definition.kind === 'sink'
       ? [...topicProblems(config, log), ...deadLetterProblems(config)]
       : exactlyOnceProblems(definition, config, log);
-  return [...topicNameProblems(config), ...tagProblems(definition, config), ...ofKind];
+  return [...topicNameProblems(config), ...tagProblems(definition, config), ...topicGroupProblems(config), ...ofKind];
 }
 
 /** What is allowed and probably not meant. */

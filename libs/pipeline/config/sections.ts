@@ -4,6 +4,7 @@ import { DEFAULT_CONVERTERS } from '../stages/converters.ts';
 import type { FieldProblem } from './convert.ts';
 import { invalid } from './convert.ts';
 import { PipelineKeys } from './keys.ts';
+import { topicGroupSections } from './topic-creation.ts';
 import { listOf } from './values.ts';
 
 type Config = Readonly<Record<string, string>>;
@@ -81,7 +82,7 @@ export function sectionsOf(definition: AnyConnector, config: Config, catalogue: 
     if (kind === 'transform') problems.push(...conditionProblems(prefix, config, predicates));
   }
 
-  sections.push({ prefix: '', schema: definition.config });
+  sections.push(...topicGroupSections(config), { prefix: '', schema: definition.config });
   return { sections, choices, problems };
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { ConfigError } from '@rocketmq-connect/sdk';
 import { pipelineSettings } from './settings.ts';
+import { topicGroupOf } from './topic-creation.ts';
 
 describe('pipelineSettings', () => {
   it('has defaults for all that is not configured', () => {
@@ -21,7 +22,7 @@ describe('pipelineSettings', () => {
       exactlyOnce: 'auto',
       fixedProperties: { tags: '', groupByKey: false },
       tagExpression: '*',
-      topicCreation: { enable: true, queues: 4 },
+      topicCreation: { enable: true, groups: [], default: { queues: 4 } },
       autoOffsetReset: 'earliest',
       positionOutOfRange: 'fail',
       topics: [],
@@ -53,6 +54,39 @@ describe('pipelineSettings', () => {
     assert.equal(settings.batch.lingerMs, 5);
     assert.equal(settings.sendOrdering, 'none');
     assert.equal(settings.autoOffsetReset, 'latest');
+  });
+
+  it('S074: reads groups of topics to create', () => {
+    const { topicCreation } = pipelineSettings({
+      'topic.creation.groups': 'ordered, many',
+      'topic.creation.default.partitions': '6',
+      'topic.creation.default.replication.factor': '3',
+      'topic.creation.ordered.include': 'orders, order-.*',
+      'topic.creation.ordered.exclude': 'order-old',
+      'topic.creation.ordered.message.type': 'FIFO',
+      'topic.creation.ordered.attributes': '+reserve.time=100, cleanup.policy=DELETE',
+      'topic.creation.many.include': 'm.*',
+      'topic.creation.many.queues': '16',
+    });
+    const attributes = { 'message.type': 'FIFO', 'reserve.time': '100', 'cleanup.policy': 'DELETE' };
+    assert.deepEqual(topicCreation.groups, [
+      { name: 'ordered', include: ['orders', 'order-.*'], exclude: ['order-old'], settings: { queues: 6, attributes } },
+      { name: 'many', include: ['m.*'], exclude: [], settings: { queues: 16 } },
+    ]);
+    assert.deepEqual(topicCreation.default, { queues: 6 });
+    const groupOf = (topic: string) => topicGroupOf(topicCreation, topic)?.name;
+    assert.deepEqual(['orders', 'order-1', 'order-old', 'my-orders'].map(groupOf), ['ordered', 'ordered', 'default', 'many']);
+    assert.throws(
+      () => pipelineSettings({ 'topic.creation.groups': 'a', 'topic.creation.a.queues': '0' }),
+      (error: unknown) => {
+        assert(error instanceof ConfigError);
+        assert.deepEqual(
+          error.fields.map(({ field }) => field),
+          ['topic.creation.a.include', 'topic.creation.a.queues'],
+        );
+        return true;
+      },
+    );
   });
 
   it('names every wrong key', () => {

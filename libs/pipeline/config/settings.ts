@@ -2,6 +2,7 @@ import { type Static, Type } from '@rocketmq-connect/sdk';
 import type { FixedProperties } from '../property-writer.ts';
 import { convertConfig } from './convert.ts';
 import { PipelineKeys } from './keys.ts';
+import { type TopicCreation, topicCreation } from './topic-creation.ts';
 
 /** What the pipeline itself takes from a connector's configuration; the rest is the plugin's. */
 export interface PipelineSettings {
@@ -28,7 +29,7 @@ export interface PipelineSettings {
   readonly fixedProperties: FixedProperties;
   /** Which messages a sink takes. */
   readonly tagExpression: string;
-  readonly topicCreation: { readonly enable: boolean; readonly queues: number };
+  readonly topicCreation: TopicCreation;
   readonly autoOffsetReset: 'earliest' | 'latest';
   readonly positionOutOfRange: 'fail' | 'skip';
   readonly topics: readonly string[];
@@ -63,7 +64,7 @@ export function pipelineSettings(config: Readonly<Record<string, string>>): Pipe
     exactlyOnce: values['exactly.once'],
     fixedProperties: { tags: values['rocketmq.tags'].trim(), groupByKey: values['rocketmq.message.group'] === 'key' },
     tagExpression: values['rocketmq.tag.expression'],
-    topicCreation: { enable: values['topic.creation.enable'], queues: values['topic.creation.default.queues'] },
+    topicCreation: topicCreation(config, values),
     autoOffsetReset: values['consumer.auto.offset.reset'],
     positionOutOfRange: values['position.out.of.range'],
     topics: [...new Set(values.topics)],

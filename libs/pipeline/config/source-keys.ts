@@ -5,15 +5,6 @@ const EXACTLY_ONCE = 'Exactly Once Support';
 
 /** Keys of source connectors. Orders are Kafka Connect's wherever it has the key. */
 export const SourceKeys = {
-  'topic.creation.groups': Type.Array(Type.String(), {
-    default: [],
-    title: 'Topic Creation Groups',
-    description: 'Accepted for compatibility; has no effect: every topic is created with topic.creation.default.queues.',
-    importance: 'low',
-    group: 'Topic Creation',
-    order: 1,
-    width: 'long',
-  }),
   'exactly.once': Type.Union([Type.Literal('auto'), Type.Literal('off')], {
     default: 'auto',
     title: 'Exactly once into the log',

@@ -64,6 +64,21 @@ describe('validateConnector', () => {
     );
   });
 
+  it('S074: has the keys of the groups of topics to create, and refuses what is wrong with them', () => {
+    const grouped = { ...complete, 'topic.creation.groups': 'fifo', 'topic.creation.fifo.include': 'o.*' };
+    const validation = validateConnector(catalogue, '', { ...grouped, 'topic.creation.fifo.message.type': 'FIFO' });
+    assert.deepEqual(errorsOf(validation), {});
+    assert.deepEqual(shownOf(validation, 'topic.creation.fifo.include').definition.group, 'Topic Creation: fifo');
+    assert.ok(validation.groups.includes('Topic Creation: fifo'));
+    const wrong = { ...grouped, 'topic.creation.fifo.include': '(', 'topic.creation.fifo.attributes': '-message.type' };
+    assert.deepEqual(Object.keys(errorsOf(validateConnector(catalogue, '', wrong))), [
+      'topic.creation.fifo.include',
+      'topic.creation.fifo.attributes',
+    ]);
+    const named = errorsOf(validateConnector(catalogue, '', { ...complete, 'topic.creation.groups': 'default' }));
+    assert.match(named['topic.creation.groups']?.[0] ?? '', /is always there/);
+  });
+
   it('refuses tags that no consumer could ask for, and expressions that are none', () => {
     const source = (tags: string) => errorsOf(validateConnector(catalogue, '', { ...complete, 'rocketmq.tags': tags }));
     const sink = (expression: string) =>

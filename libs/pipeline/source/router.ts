@@ -1,5 +1,5 @@
 import type { MessageLog } from '@rocketmq-connect/message-log';
-import type { TopicCreation } from '../topics.ts';
+import type { TopicCreation } from '../config/topic-creation.ts';
 import { openTopic } from '../topics.ts';
 import type { TrackedPartition } from './ack-tracker.ts';
 import { QueueMark } from './marks.ts';

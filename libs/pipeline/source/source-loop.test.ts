@@ -323,6 +323,24 @@ describe('source loop', () => {
     assert.equal(new Set(all.filter(({ body }) => Number(body.split(' ')[1]) >= 2).map(({ queue }) => queue)).size, 1);
   });
 
+  it('S074: creates topics by the rules of their groups, dead-letter topics too', async () => {
+    script.batches.push({ records: [...lines(0, 1, { topic: 'w1' }), ...lines(1, 2), ...lines(2, 3, { value: Buffer.alloc(5_000_000) })] });
+    world.start({
+      ...config,
+      'topic.creation.groups': 'wide',
+      'topic.creation.wide.include': 'w.*',
+      'topic.creation.wide.queues': '7',
+      'topic.creation.default.queues': '2',
+      'errors.tolerance': 'all',
+      'errors.deadletterqueue.topic.name': 'w-dead',
+    });
+    await world.clock.until(() => world.messages('w-dead').flat().length === 1);
+    assert.deepEqual(
+      ['w1', 't', 'w-dead'].map((topic) => world.queues(topic).length),
+      [7, 2, 7],
+    );
+  });
+
   it('send.ordering none spreads records without keys', async () => {
     world.log.faults = ({ operation }) => (operation === 'send' ? { delayMs: 100 } : undefined);
     for (let i = 0; i < 8; i++) script.batches.push({ records: lines(i, i + 1) });

@@ -8,8 +8,10 @@ import { recordIsTombstone } from './predicates/record-is-tombstone.ts';
 import { topicNameMatches } from './predicates/topic-name-matches.ts';
 import { extractField } from './transforms/extract-field.ts';
 import { filter } from './transforms/filter.ts';
+import { headerFrom } from './transforms/header-from.ts';
 import { hoistField } from './transforms/hoist-field.ts';
 import { insertField } from './transforms/insert-field.ts';
+import { insertHeader } from './transforms/insert-header.ts';
 import { regexRouter } from './transforms/regex-router.ts';
 import { valueToKey } from './transforms/value-to-key.ts';
 
@@ -21,8 +23,10 @@ export const builtInStages: readonly AnyStage[] = [
   simpleHeaderConverter,
   ...extractField,
   filter,
+  ...headerFrom,
   ...hoistField,
   ...insertField,
+  insertHeader,
   regexRouter,
   valueToKey,
   hasHeaderKey,

@@ -218,6 +218,32 @@ describe('transforms', () => {
     assert.throws(() => applied({ type: 'ValueToKey', fields: 'no' }, row), /Field does not exist: no/);
   });
 
+  it('InsertHeader adds a header, and HeaderFrom makes headers of fields', () => {
+    const headers = [{ name: 'h', value: 1 }];
+    const inserted = applied({ type: 'InsertHeader', header: 'TAGS', 'value.literal': 'orders' }, { ...row, headers }) as ConnectRecord;
+    assert.deepEqual(inserted.headers, [...headers, { name: 'TAGS', value: 'orders', schema: Schemas.string }]);
+
+    const from = { type: 'HeaderFrom$Value', fields: 'name,id', headers: 'TAGS,KEYS' };
+    const expected = [
+      { name: 'TAGS', value: 'joe', schema: { type: 'string', default: 'none' } },
+      { name: 'KEYS', value: 7n, schema: Schemas.int64 },
+    ];
+    assert.deepEqual(applied({ ...from, operation: 'copy' }, row), { ...row, headers: expected });
+    const moved = applied({ ...from, fields: 'name', headers: 'TAGS', operation: 'move' }, row) as ConnectRecord;
+    assert.deepEqual([moved.value, moved.headers], [{ id: 7n }, expected.slice(0, 1)]);
+    assert.deepEqual(moved.valueSchema, { type: 'struct', fields: struct.fields?.slice(0, 1) });
+    assert.deepEqual(applied({ ...from, operation: 'move' }, { topic: 't', value: { name: 'joe', x: 1 } }), {
+      topic: 't',
+      value: { x: 1 },
+      headers: [
+        { name: 'TAGS', value: 'joe' },
+        { name: 'KEYS', value: null },
+      ],
+    });
+    assert.throws(() => applied({ ...from, fields: 'no,id', operation: 'copy' }, row), /Unknown field: no/);
+    assert.throws(() => applied({ ...from, headers: 'TAGS', operation: 'copy' }, row), { kind: 'config' });
+  });
+
   it('a regular expression made to hang does not', () => {
     const topic = `${'a'.repeat(5000)}b`;
     assert.equal((applied({ type: 'RegexRouter', regex: '(a+)+$', replacement: 'x' }, { ...row, topic }) as ConnectRecord).topic, topic);

@@ -3,19 +3,22 @@ import type { Frame } from '../frame.ts';
 import { parseJavaJson } from './route.ts';
 
 /**
- * UPDATE_AND_CREATE_TOPIC 17 (broker): topic, defaultTopic, readQueueNums, writeQueueNums, perm, topicFilterType, topicSysFlag, order.
+ * UPDATE_AND_CREATE_TOPIC 17 (broker): topic, defaultTopic, readQueueNums, writeQueueNums, perm, topicFilterType, topicSysFlag, order,
+ * attributes (5.x: `+name=value`, comma-separated). GET_TOPIC_CONFIG 351 (broker, 5.x): topic; body {attributes: {name: value}, …}.
  * DELETE_TOPIC_IN_BROKER 215 (topic), DELETE_TOPIC_IN_NAMESRV 216 (topic), GET_ALL_TOPIC_LIST_FROM_NAMESERVER 206: body
  * {topicList}. GET_BROKER_CLUSTER_INFO 106: body {brokerAddrTable: {name: {brokerAddrs}},
  * clusterAddrTable: {cluster: [names]}}.
  */
-export const TopicRequest = { create: 17, cluster: 106, list: 206, deleteInBroker: 215, deleteInNameServer: 216 } as const;
+export const TopicRequest = { create: 17, cluster: 106, list: 206, deleteInBroker: 215, deleteInNameServer: 216, config: 351 } as const;
 const READ_AND_WRITE = 6;
 
 export function createTopicRequest(
   topic: string,
   queues: { readonly read: number; readonly write: number },
   permission = READ_AND_WRITE,
+  attributes: Readonly<Record<string, string>> = {},
 ): Request {
+  const added = Object.entries(attributes).map(([name, value]) => `+${name}=${value}`);
   return {
     code: TopicRequest.create,
     fields: {
@@ -28,8 +31,17 @@ export function createTopicRequest(
       topicSysFlag: 0,
       order: false,
       force: false,
+      ...(added.length === 0 ? {} : { attributes: added.join(',') }),
     },
   };
+}
+
+export function topicConfigRequest(topic: string): Request {
+  return { code: TopicRequest.config, fields: { topic } };
+}
+
+export function parseTopicAttributes(frame: Frame): Readonly<Record<string, string>> {
+  return (parseJavaJson(frame.body) as { attributes?: Record<string, string> }).attributes ?? {};
 }
 
 export function deleteTopicInBrokerRequest(topic: string): Request {

@@ -23,11 +23,12 @@ const headerConverter: Converter = {
   },
   toConnect: (_name, bytes) => {
     if (bytes === null) return { value: null };
-    return isUtf8(bytes) ? infer(bytes.toString('utf8')) : { schema: Schemas.optionalBytes, value: bytes };
+    return isUtf8(bytes) ? headerOfText(bytes.toString('utf8')) : { schema: Schemas.optionalBytes, value: bytes };
   },
 };
 
-function infer(text: string): SchemaAndValue {
+/** A header's value out of its text, with the schema that it seems to have. */
+export function headerOfText(text: string): SchemaAndValue {
   if (text === 'null') return { value: null };
   if (text === 'true' || text === 'false') return { schema: Schemas.boolean, value: text === 'true' };
   if (/^-?\d{1,19}$/.test(text)) return integer(text) ?? { schema: Schemas.string, value: text };
