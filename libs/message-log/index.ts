@@ -14,8 +14,8 @@ export interface MessageLog {
   listTopics(): Promise<readonly string[]>;
   deleteTopic(topic: string): Promise<void>;
   /**
-   * Appends a batch to one queue; resolves when it is stored as the adapter's durability says. The caller keeps one batch in flight
-   * per queue. Rejects with `RetriableError`; code SEND_OUTCOME_UNKNOWN when it may be stored.
+   * Appends a batch to one queue; resolves when it is stored. The caller keeps one batch in flight per queue. Rejects with `RetriableError`,
+   * code SEND_OUTCOME_UNKNOWN when it may be stored; with `DataError` MESSAGE_TOO_LARGE for a batch that the log takes in parts at most.
    */
   send(queue: QueueAddress, batch: MessageBatch): Promise<SendResult>;
   /** Makes everything acknowledged so far durable against a power failure. Called before positions that rely on it are committed. */
@@ -75,6 +75,8 @@ export interface MessageBatch {
 export interface SendResult {
   /** Position of the batch's first message; the others follow it without a gap. -1 where queues have no positions. */
   readonly offset: number;
+  /** The batch is stored, but by the log's own word not yet as safely as it is set up to: what is missing. */
+  readonly unsafe?: string;
 }
 
 /**

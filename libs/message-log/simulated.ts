@@ -1,4 +1,4 @@
-import { type Clock, ConfigError, FatalError, RetriableError, sleep } from '@rocketmq-connect/sdk';
+import { type Clock, ConfigError, DataError, FatalError, RetriableError, sleep } from '@rocketmq-connect/sdk';
 import { checkBatch, checkPosition, checkQueueCount, checkTopicName, notWithThisLog, queueNotFound, topicNotFound } from './checks.ts';
 import type {
   FetchedMessages,
@@ -28,10 +28,12 @@ export interface SimulatedFault {
   /** How long the operation takes before anything else happens to it. */
   readonly delayMs?: number;
   /**
-   * `unavailable`, `diskFull`: fails, nothing was stored. `lost`, `stored`: a send fails with SEND_OUTCOME_UNKNOWN, and was not, or was,
-   * stored.
+   * `unavailable`, `diskFull`, `tooLarge`: fails, nothing was stored. `lost`, `stored`: a send fails with SEND_OUTCOME_UNKNOWN, and was not,
+   * or was, stored.
    */
-  readonly fails?: 'unavailable' | 'diskFull' | 'lost' | 'stored';
+  readonly fails?: 'unavailable' | 'diskFull' | 'tooLarge' | 'lost' | 'stored';
+  /** A send is stored, and its result says so. */
+  readonly unsafe?: string;
 }
 
 export type FaultPlan = (operation: SimulatedOperation) => SimulatedFault | undefined;
@@ -199,12 +201,12 @@ class SimulatedClient implements MessageLog {
   async send(queue: QueueAddress, batch: MessageBatch): Promise<SendResult> {
     checkBatch(batch);
     this.#log.queue(queue);
-    const fails = await this.#meet({ operation: 'send', client: this.#name, queue, batch });
+    const { fails, unsafe } = (await this.#meet({ operation: 'send', client: this.#name, queue, batch })) ?? {};
     if (fails === 'lost') throw outcomeUnknown(queue);
     const offset = this.#log.append(queue, batch);
     if (fails === 'stored') throw outcomeUnknown(queue);
     this.#touched.add(this.#log.queue(queue));
-    return { offset: this.capabilities.assign ? offset : -1 };
+    return { offset: this.capabilities.assign ? offset : -1, ...(unsafe === undefined ? {} : { unsafe }) };
   }
 
   async flush(): Promise<void> {
@@ -277,7 +279,7 @@ class SimulatedClient implements MessageLog {
   }
 
   /** Lets happen what the plan says. Returns how a send is to fail around storing. */
-  async #meet(operation: SimulatedOperation): Promise<'lost' | 'stored' | undefined> {
+  async #meet(operation: SimulatedOperation): Promise<SimulatedFault | undefined> {
     if (this.#closed) throw new FatalError('the simulated message log is closed', { code: 'LOG_CLOSED' });
     const fault = this.#log.faults(operation);
     if (fault === undefined) return undefined;
@@ -287,12 +289,14 @@ class SimulatedClient implements MessageLog {
         throw new RetriableError('the message log is not reachable', { code: 'LOG_UNAVAILABLE' });
       case 'diskFull':
         throw new RetriableError("the message log's disk is full", { code: 'DISK_FULL' });
+      case 'tooLarge':
+        throw new DataError('the batch is too large for the message log', { code: 'MESSAGE_TOO_LARGE' });
       case 'lost':
       case 'stored':
         if (operation.operation !== 'send') throw new ConfigError(`a ${operation.operation} has no outcome "${fault.fails}"`);
-        return fault.fails;
+        return fault;
       default:
-        return undefined;
+        return fault;
     }
   }
 }

@@ -1,4 +1,3 @@
-import { MAX_BATCH_BYTES } from '@rocketmq-connect/message-log/checks';
 import { NAME_END, VALUE_END } from '@rocketmq-connect/message-log/message';
 import { type Clock, ConnectError, type Random, sleep, type TaskLogger } from '@rocketmq-connect/sdk';
 import { backoffMs } from './backoff.ts';
@@ -97,7 +96,7 @@ export class ErrorPlace {
     if (settings.tolerance === 'none') throw error;
     if (deadLetters === null) return 'skipped';
     const headers = settings.deadLetterHeaders ? this.#headers(failed, error) : '';
-    await deadLetters.send(failed.body.subarray(0, MAX_DEAD_BYTES), withRoom(failed.properties, headers));
+    await deadLetters.send(failed.body, withRoom(failed.properties, headers));
     return 'deadLettered';
   }
 
@@ -137,6 +136,11 @@ export function isRetriable(error: unknown): boolean {
   return error instanceof ConnectError && error.kind === 'retriable';
 }
 
+/** The log takes no batch of this size. */
+export function isTooLarge(error: unknown): boolean {
+  return error instanceof ConnectError && error.code === 'MESSAGE_TOO_LARGE';
+}
+
 /** A wrong configuration fails every record: it is no record's error. */
 function isOfTheTask(error: unknown): boolean {
   return error instanceof ConnectError && error.kind !== 'data' && error.kind !== 'retriable';
@@ -149,9 +153,6 @@ function messageOf(error: unknown): string {
 function printable(properties: string): string {
   return properties.replaceAll(NAME_END, '=').replaceAll(VALUE_END, ' ');
 }
-
-// A record may be here because it is too large for the log: its beginning is kept.
-const MAX_DEAD_BYTES = MAX_BATCH_BYTES - 64 * 1024;
 
 /** The record's own properties matter more than what is said about its error, where there is room for one of them only. */
 function withRoom(properties: string, headers: string): string {

@@ -109,13 +109,16 @@ describe('The remoting client', () => {
       });
     }
 
-    for (const code of [10, 11, 12]) {
-      it(`counts "stored, not yet safe" (${code}) as its durability says`, async () => {
-        const answer = { code, fields: { queueOffset: 3 } };
-        once(SEND, answer);
-        assert.deepEqual(await connect().send(first, batch(1)), { offset: 3 });
-        once(SEND, answer);
-        await assert.rejects(connect({ durability: 'strict' }).send(first, batch(1)), { kind: 'retriable', code: 'SEND_NOT_SAFE' });
+    for (const [code, unsafe] of [
+      [10, /disk/],
+      [11, /no slave is there/],
+      [12, /no slave had it/],
+    ] as const) {
+      it(`says what is missing where a batch is stored but not yet safe (${code})`, async () => {
+        once(SEND, { code, fields: { queueOffset: 3 } });
+        const result = await connect().send(first, batch(1));
+        assert.equal(result.offset, 3);
+        assert.match(result.unsafe ?? '', unsafe);
       });
     }
 

@@ -33,11 +33,6 @@ export interface RemotingLogConnection {
   readonly clientId: string;
   readonly credentials?: Credentials;
   readonly tls?: TlsSettings;
-  /**
-   * What an answer "stored, but not yet on disk or on a slave, as the broker is set up" counts for: `stored` (default) as success; `strict` as
-   * `RetriableError` SEND_NOT_SAFE: sent again it may be stored twice.
-   */
-  readonly durability?: 'stored' | 'strict';
   readonly connectTimeoutMs?: number;
   readonly requestTimeoutMs?: number;
   readonly routeRefreshMs?: number;
@@ -56,7 +51,6 @@ export function connectRemotingLog(
 }
 
 const DEFAULTS = {
-  durability: 'stored',
   connectTimeoutMs: 3_000,
   requestTimeoutMs: 5_000,
   routeRefreshMs: 30_000,
@@ -64,6 +58,13 @@ const DEFAULTS = {
   pullsInFlight: 64,
   prefetchBytes: 16 * 1024 * 1024,
 } as const;
+
+/** What a broker says of a batch that it stored. */
+const UNSAFE = {
+  [ResponseCode.flushDiskTimeout]: 'it was not forced to disk in time',
+  [ResponseCode.flushSlaveTimeout]: 'no slave had it in time',
+  [ResponseCode.slaveNotAvailable]: 'no slave is there to have it',
+};
 
 const DISPATCH_LOOKS = 100;
 const DISPATCH_LOOK_MS = 5;
@@ -131,13 +132,7 @@ class RemotingClient implements MessageLog {
       case ResponseCode.flushDiskTimeout:
       case ResponseCode.flushSlaveTimeout:
       case ResponseCode.slaveNotAvailable:
-        if (this.#settings.durability === 'stored') return this.#acknowledged(queue, batch, frame);
-        throw new RetriableError(
-          `a batch for queue ${queue.queue} of ${queue.topic} is stored, but not on disk or a slave (${frame.code})`,
-          {
-            code: 'SEND_NOT_SAFE',
-          },
-        );
+        return { ...this.#acknowledged(queue, batch, frame), unsafe: UNSAFE[frame.code] };
       default: {
         this.#nameServers.doubt(queue.topic);
         const error = responseError(`a batch for queue ${queue.queue} of ${queue.topic}`, connection.address, frame);

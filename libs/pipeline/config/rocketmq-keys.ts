@@ -23,6 +23,16 @@ export const RocketmqSourceKeys = {
     order: 2,
     width: 'short',
   }),
+  'send.durability': Type.Union([Type.Literal('stored'), Type.Literal('strict')], {
+    default: 'stored',
+    title: 'Durability of sends',
+    description:
+      "What a broker's answers 'flush to disk timed out', 'flush to slave timed out' and 'slave not available' count for: 'stored' as sent, with a warning; 'strict' as not sent: the batch is sent, and stored, again until it is safe.",
+    importance: 'medium',
+    group: ROCKETMQ,
+    order: 4,
+    width: 'short',
+  }),
 };
 
 /** What of RocketMQ's own a sink can ask for. */

@@ -103,6 +103,10 @@ function exactlyOnceProblems(definition: AnyConnector, config: Config, log: LogC
       "exactly.once.support is 'required', but this message log has no positions, by which what was sent before an unclean end is found.";
     return [{ field, message }];
   }
+  if (config['send.durability']?.trim() === 'strict') {
+    const why = 'which sends again what a broker has stored but not made safe';
+    return [{ field, message: `exactly.once.support is 'required', but send.durability is 'strict', ${why}.` }];
+  }
   if (definition.deterministic === true) return [];
   const why = `the records of ${definition.name} are not repeatable, so that what was sent before an unclean end may be sent again`;
   return [{ field, message: `exactly.once.support is 'required', but ${why}.` }];

@@ -19,6 +19,7 @@ describe('pipelineSettings', () => {
       batch: { maxBytes: 524_288, maxCount: 4096, lingerMs: 0 },
       bytesInFlightMax: 8_388_608,
       sendOrdering: 'partition',
+      sendDurability: 'stored',
       exactlyOnce: 'auto',
       fixedProperties: { tags: '', groupByKey: false },
       tagExpression: '*',

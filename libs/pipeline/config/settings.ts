@@ -24,6 +24,8 @@ export interface PipelineSettings {
   readonly bytesInFlightMax: number;
   /** `partition`: keyless records of one source partition keep their order in one queue. `none`: they are spread. */
   readonly sendOrdering: 'partition' | 'none';
+  /** Whether "stored, not yet as safe as the log is set up to" counts as sent. */
+  readonly sendDurability: 'stored' | 'strict';
   readonly exactlyOnce: 'auto' | 'off';
   /** What every message gets, where its record says nothing else. */
   readonly fixedProperties: FixedProperties;
@@ -61,6 +63,7 @@ export function pipelineSettings(config: Readonly<Record<string, string>>): Pipe
     batch: { maxBytes: values['batch.max.bytes'], maxCount: values['batch.max.count'], lingerMs: values['batch.linger.ms'] },
     bytesInFlightMax: values['bytes.in.flight.max'],
     sendOrdering: values['send.ordering'],
+    sendDurability: values['send.durability'],
     exactlyOnce: values['exactly.once'],
     fixedProperties: { tags: values['rocketmq.tags'].trim(), groupByKey: values['rocketmq.message.group'] === 'key' },
     tagExpression: values['rocketmq.tag.expression'],

@@ -78,6 +78,7 @@ export function taskParts(host: Host, start: TaskStart, connector: ResolvedConne
           log,
           topic,
           creation: settings.topicCreation,
+          durability: settings.sendDurability,
           retryDelayMaxMs: settings.errors.retryDelayMaxMs,
           clock,
           random,

@@ -14,18 +14,34 @@ export class Runs {
       this.to[last] = index + 1;
       return;
     }
-    this.#push(segment, index);
+    this.#push(segment, index, index + 1);
     this.#mayGrow = true;
   }
 
   /** One part of a split record: a run of its own, for the record is done only with its last part. */
   addPart(segment: AckSegment, index: number): void {
-    this.#push(segment, index);
+    this.#push(segment, index, index + 1);
     this.#mayGrow = false;
   }
 
   get length(): number {
     return this.segments.length;
+  }
+
+  /** The first `count` messages, and the others. */
+  split(count: number): readonly [Runs, Runs] {
+    const [first, second] = [new Runs(), new Runs()];
+    let left = count;
+    for (let run = 0; run < this.segments.length; run++) {
+      const segment = this.segments[run] as AckSegment;
+      const from = this.from[run] as number;
+      const to = this.to[run] as number;
+      const middle = Math.min(to, from + left);
+      if (middle > from) first.#push(segment, from, middle);
+      if (to > middle) second.#push(segment, middle, to);
+      left -= middle - from;
+    }
+    return [first, second];
   }
 
   /** Position within the batch of the first record that the frozen offsets do not cover, or -1. */
@@ -43,10 +59,10 @@ export class Runs {
     return -1;
   }
 
-  #push(segment: AckSegment, index: number): void {
+  #push(segment: AckSegment, from: number, to: number): void {
     this.segments.push(segment);
-    this.from.push(index);
-    this.to.push(index + 1);
+    this.from.push(from);
+    this.to.push(to);
   }
 }
 

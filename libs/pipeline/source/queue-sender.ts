@@ -1,9 +1,11 @@
 import type { MessageBatch, MessageLog, QueueAddress } from '@rocketmq-connect/message-log';
-import { BatchBuilder, type PropertyWriter } from '@rocketmq-connect/message-log/message';
+import { BatchBuilder, decodeMessages, type PropertyWriter } from '@rocketmq-connect/message-log/message';
 import type { Clock, ConnectError } from '@rocketmq-connect/sdk';
 import type { PipelineSettings } from '../config/settings.ts';
 import type { ErrorPlace } from '../errors.ts';
-import { isRetriable } from '../errors.ts';
+import { isRetriable, isTooLarge } from '../errors.ts';
+import { notSafe } from '../not-safe.ts';
+import { copiedProperties } from '../record-properties.ts';
 import { sessionOver } from '../session.ts';
 import { type QueueMark, Runs } from './marks.ts';
 import { findInTail } from './replay.ts';
@@ -16,9 +18,17 @@ export interface SenderOptions {
   readonly signal: AbortSignal;
   /** Invariant 6: nothing is sent once the session may be over. */
   readonly sessionIsOver: () => boolean;
+  readonly durability: PipelineSettings['sendDurability'];
+  /** The log has the batch, or a part of one. */
   readonly onAcknowledged: (batch: OutgoingBatch) => void;
+  /** The log has the batch, not as safely as it is set up to. */
+  readonly onUnsafe: (queue: QueueAddress, what: string) => void;
+  /** A batch of one message that is too large for the log went another way. */
+  readonly onSettled: (batch: OutgoingBatch, outcome: 'deadLettered' | 'skipped') => void;
+  /** All of a batch went one way or the other. */
+  readonly onDelivered: () => void;
   /** The log refuses the batch; nothing more is sent to this queue. */
-  readonly onRefused: (error: unknown, batch: OutgoingBatch, queue: QueueAddress) => void;
+  readonly onRefused: (error: unknown) => void;
 }
 
 export interface OutgoingBatch {
@@ -42,6 +52,8 @@ export class QueueSender {
   #inFlight: OutgoingBatch | null = null;
   #delivery: Promise<void> = Promise.resolve();
   #refused = false;
+  /** Less than what is configured once the log refused larger batches. */
+  #maxBytes: number;
   /** Sends nothing until its mark is committed. */
   #held: boolean;
   #lingerDue = false;
@@ -52,6 +64,7 @@ export class QueueSender {
     this.queue = queue;
     this.mark = mark;
     this.#options = options;
+    this.#maxBytes = options.batch.maxBytes;
     this.#held = mark !== null;
   }
 
@@ -71,11 +84,11 @@ export class QueueSender {
 
   /** Appends a message to the growing batch; returns its bytes. The caller then tells `runs`, and calls `send` when it has no more. */
   add(body: Buffer, properties: PropertyWriter): number {
-    const { maxBytes, maxCount } = this.#options.batch;
+    const { maxCount } = this.#options.batch;
     const builder = this.#builder;
     if (builder.count > 0) {
       const most = builder.bytes + body.length + properties.bytesMax + 22;
-      if (most > maxBytes || builder.count >= maxCount) {
+      if (most > this.#maxBytes || builder.count >= maxCount) {
         this.#close();
         this.send();
       }
@@ -145,23 +158,44 @@ export class QueueSender {
   }
 
   async #deliver(batch: OutgoingBatch): Promise<void> {
-    let offset: number;
     try {
-      offset = await this.#store(batch);
+      await this.#store(batch);
     } catch (error) {
       this.#refused = true;
-      this.#options.onRefused(error, batch, this.queue);
+      this.#options.onRefused(error);
       return;
     }
     this.#inFlight = null;
-    this.mark?.stored(offset, batch.messages.count, batch.runs);
-    this.#options.onAcknowledged(batch);
     if (!this.#options.signal.aborted) this.send();
+    this.#options.onDelivered();
+  }
+
+  /** Until the log has the batch: in parts, one after the other, where it takes none of this size. */
+  async #store(batch: OutgoingBatch): Promise<void> {
+    const { messages, runs } = batch;
+    let offset: number;
+    try {
+      offset = await this.#sendUntilStored(messages);
+    } catch (error) {
+      if (!isTooLarge(error)) throw error;
+      if (messages.count === 1) return this.#settle(batch, error);
+      this.#maxBytes = Math.min(this.#maxBytes, messages.bytes.length >> 1);
+      for (const half of halves(batch)) await this.#store(half);
+      return;
+    }
+    this.mark?.stored(offset, messages.count, runs);
+    this.#options.onAcknowledged(batch);
+  }
+
+  async #settle(batch: OutgoingBatch, error: unknown): Promise<void> {
+    const { errors, onSettled } = this.#options;
+    const { body, properties } = messageOf(batch.messages);
+    onSettled(batch, await errors.settle(error, { stage: 'PRODUCE', topic: this.queue.topic, body, properties }));
   }
 
   /** Repeats until the log has the batch; its offset. */
-  async #store(batch: OutgoingBatch): Promise<number> {
-    const { log, clock, errors, signal, sessionIsOver } = this.#options;
+  async #sendUntilStored(messages: MessageBatch): Promise<number> {
+    const { log, clock, errors, signal, sessionIsOver, durability, onUnsafe } = this.#options;
     const sinceMs = clock.monotonic();
     let unknown = false;
     for (let repetition = 1; ; repetition++) {
@@ -169,11 +203,15 @@ export class QueueSender {
       try {
         // A send of unknown outcome may be in the log: repeating it blindly would double its records.
         if (unknown && this.mark !== null) {
-          const found = await findInTail(log, this.queue, this.mark.end, batch.messages, signal);
+          const found = await findInTail(log, this.queue, this.mark.end, messages, signal);
           if (found !== undefined) return found;
           if (sessionIsOver()) throw sessionOver();
         }
-        return (await log.send(this.queue, batch.messages)).offset;
+        const { offset, unsafe } = await log.send(this.queue, messages);
+        if (unsafe === undefined) return offset;
+        onUnsafe(this.queue, unsafe);
+        if (durability === 'stored') return offset;
+        throw notSafe(this.queue, unsafe);
       } catch (error) {
         if (!isRetriable(error)) throw error;
         if ((error as ConnectError).code === 'SEND_OUTCOME_UNKNOWN') unknown = true;
@@ -181,4 +219,27 @@ export class QueueSender {
       }
     }
   }
+}
+
+/** Two batches of about half the bytes, of more than one message. */
+function halves({ messages, runs }: OutgoingBatch): readonly [OutgoingBatch, OutgoingBatch] {
+  const { bytes, count } = messages;
+  let [at, first] = [0, 0];
+  do {
+    at += bytes.readInt32BE(at);
+    first++;
+  } while (first < count - 1 && at + bytes.readInt32BE(at) <= bytes.length >> 1);
+  const [firstRuns, otherRuns] = runs.split(first);
+  return [
+    { messages: { bytes: bytes.subarray(0, at), count: first }, runs: firstRuns },
+    { messages: { bytes: bytes.subarray(at), count: count - first }, runs: otherRuns },
+  ];
+}
+
+function messageOf({ bytes }: MessageBatch): { body: Buffer; properties: string } {
+  let found = { body: bytes, properties: '' };
+  decodeMessages(bytes, (body, properties) => {
+    found = { body, properties: copiedProperties(properties) };
+  });
+  return found;
 }

@@ -1,4 +1,4 @@
-import type { MessageLog } from '@rocketmq-connect/message-log';
+import type { MessageLog, QueueAddress } from '@rocketmq-connect/message-log';
 import type { Clock, SourceBatch, SourceTask, TaskLogger } from '@rocketmq-connect/sdk';
 import type { PipelineSettings } from '../config/settings.ts';
 import { type ErrorPlace, isRetriable } from '../errors.ts';
@@ -51,6 +51,7 @@ export class SourceLoop {
     topics: readonly string[];
   } | null = null;
   #givenCheckpoint: Checkpoint | null = null;
+  readonly #unsafeSaid = new Set<string>();
 
   constructor(options: SourceLoopOptions) {
     this.#options = options;
@@ -72,7 +73,11 @@ export class SourceLoop {
         errors,
         signal: this.#end.signal,
         sessionIsOver: options.sessionIsOver,
-        onAcknowledged: (batch) => this.#acknowledged(batch),
+        durability: settings.sendDurability,
+        onAcknowledged: (batch) => this.#done(batch, 'acknowledged'),
+        onSettled: (batch, outcome) => this.#done(batch, outcome),
+        onUnsafe: (queue, what) => this.#unsafe(queue, what),
+        onDelivered: () => this.#awake(),
         onRefused: (error) => this.#fail(error),
       },
     });
@@ -197,18 +202,26 @@ export class SourceLoop {
     }
   }
 
-  #acknowledged(batch: OutgoingBatch): void {
+  #done(batch: OutgoingBatch, outcome: 'acknowledged' | 'deadLettered' | 'skipped'): void {
     const { counters } = this.#options;
     const { segments, from, to } = batch.runs;
     let done = 0;
     for (let run = 0; run < segments.length; run++) {
       done += this.#tracker.done(segments[run] as AckSegment, from[run] as number, to[run] as number);
     }
-    counters.acknowledged += done;
+    counters[outcome] += done;
     counters.inFlight -= done;
-    counters.bytes += batch.messages.bytes.length;
+    if (outcome === 'acknowledged') counters.bytes += batch.messages.bytes.length;
     this.#bytesInFlight -= batch.messages.bytes.length;
-    this.#awake();
+  }
+
+  /** Said once of each kind: a slave that is away would fill the log. */
+  #unsafe({ topic, broker }: QueueAddress, what: string): void {
+    const { settings, logger } = this.#options;
+    if (this.#unsafeSaid.has(what)) return;
+    this.#unsafeSaid.add(what);
+    const then = settings.sendDurability === 'stored' ? 'it counts as sent' : 'it is sent again';
+    logger.warn(`broker ${broker} stored a batch of ${topic}, but ${what}: ${then} (send.durability=${settings.sendDurability})`);
   }
 
   #freezeMarks(): { marks: StoredMark[]; topics: string[] } {
