@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { waitFor } from '../test/support/standalone.ts';
 
 const BIN = new URL('./bin/rocketmq-connect.js', import.meta.url).pathname;
 
@@ -50,8 +51,8 @@ describe('rocketmq-connect', function () {
         resolve({ code: error === null ? 0 : Number(error.code), out, err });
       });
     });
-  const file = (text: string): string => {
-    const path = join(folder, 'connectors.yaml');
+  const file = (text: string, name = 'connectors.yaml'): string => {
+    const path = join(folder, name);
     writeFileSync(path, text);
     return path;
   };
@@ -112,11 +113,65 @@ describe('rocketmq-connect', function () {
   });
 
   it('fails validation with each field and its problem', async () => {
-    const configs = [{ value: { name: 'topic', errors: ['Missing required configuration "topic" which has no default value.'] } }];
-    answers['PUT /connector-plugins/FileStreamSource/config/validate'] = { status: 200, body: { error_count: 1, configs } };
-    const result = await run('validate', '-f', file('{"name":"a","config":{"connector.class":"FileStreamSource"}}'));
+    const values = [{ name: 'file' }, { name: 'topic', errors: ['Missing required configuration "topic" which has no default value.'] }];
+    const body = { errorCount: 1, values, warnings: ['fil is not a known configuration; did you mean file?'] };
+    answers['POST /v1/plugins/FileStreamSource:validate'] = { status: 200, body };
+    const result = await run('validate', '-f', file('{"name":"a","config":{"connector.class":"FileStreamSource","fil":"x"}}'));
     assert.equal(result.code, 1);
     assert.match(result.out, /a has 1 error\(s\):\n {2}topic: Missing required configuration/);
+    assert.match(result.err, /warning: fil is not a known configuration/);
+    assert.deepEqual(seen[0]?.body, { config: { name: 'a', 'connector.class': 'FileStreamSource', fil: 'x' } });
+  });
+
+  it('takes the properties files of Kafka Connect, and tells what was strange about them', async () => {
+    answers['POST /connectors'] = { status: 201, body: { name: 'local-file-source' } };
+    answers['GET /v1/connectors/local-file-source'] = { status: 200, body: { connector: { warnings: ['fiel: did you mean file?'] } } };
+    const text = 'name=local-file-source\nconnector.class=FileStreamSource\ntasks.max=1\nfiel=test.txt\n';
+    const result = await run('connectors', 'create', '-f', file(text, 'connect-file-source.properties'));
+    assert.deepEqual(result, { code: 0, out: 'local-file-source created\n', err: 'warning: fiel: did you mean file?\n' });
+    assert.deepEqual(seen[0]?.body, {
+      name: 'local-file-source',
+      config: { name: 'local-file-source', 'connector.class': 'FileStreamSource', 'tasks.max': '1', fiel: 'test.txt' },
+    });
+  });
+
+  it('applies the other connectors of a file where one is refused, and says which', async () => {
+    const documents = 'name: bad\nconfig: {connector.class: X}\n---\nname: c\nconfig: {connector.class: X}\n';
+    answers['POST /connectors'] = { status: 400, body: { error_code: 400, message: 'no such class', field: 'connector.class' } };
+    answers['GET /connectors/c'] = { status: 200, body: { name: 'c', config: { name: 'c', 'connector.class': 'X' }, tasks: [] } };
+    const text = await run('connectors', 'apply', '-f', file(documents));
+    assert.deepEqual(text, { code: 1, out: 'c unchanged\n', err: 'error: bad: no such class\n  at: connector.class\n' });
+    const json = await run('connectors', 'apply', '-f', file(documents), '--json');
+    assert.equal(json.code, 1);
+    assert.deepEqual(JSON.parse(json.out), [
+      { name: 'c', result: 'unchanged' },
+      { name: 'bad', result: 'failed', error: { code: 'HTTP_400', message: 'no such class', field: 'connector.class' } },
+    ]);
+  });
+
+  it('names the plugins that a runner could not load, and why', async () => {
+    answers['GET /connector-plugins?connectorsOnly=true'] = { status: 200, body: [{ class: 'X', type: 'sink', version: '1' }] };
+    answers['GET /v1/plugins'] = { status: 200, body: { broken: [{ location: 'my.ts', error: 'SyntaxError: x' }] } };
+    const { code, out, err } = await run('plugins', '--json');
+    assert.deepEqual({ code, classes: JSON.parse(out).map((plugin: { class: string }) => plugin.class) }, { code: 0, classes: ['X'] });
+    assert.equal(err, 'warning: my.ts cannot be used: SyntaxError: x\n');
+  });
+
+  it('watches on when the gateway goes away for a while, a line of JSON each time', async () => {
+    const child = spawn(process.execPath, [BIN, 'status', '--watch', '--json'], { env: { PATH: process.env['PATH'], RMQC_URL: url } });
+    try {
+      const output = { out: '', err: '' };
+      child.stdout.on('data', (chunk: Buffer) => (output.out += chunk));
+      child.stderr.on('data', (chunk: Buffer) => (output.err += chunk));
+      answers['GET /connectors?expand=status'] = { status: 200, body: {} };
+      await waitFor(() => output.out.startsWith('[]\n'), 'the first look');
+      answers['GET /connectors?expand=status'] = { status: 503, body: { error_code: 503, message: 'away' } };
+      await waitFor(() => output.err.includes('"away"'), 'the look that fails');
+      answers['GET /connectors?expand=status'] = { status: 200, body: { a: { status: { name: 'a' } } } };
+      await waitFor(() => output.out.endsWith('[{"name":"a"}]\n'), 'the next look');
+    } finally {
+      child.kill();
+    }
   });
 
   const badFiles: [string, string, RegExp][] = [
@@ -221,10 +276,23 @@ changed last:
     assert.equal(JSON.parse(handed.out).origins['rest.port'], 'default');
   });
 
-  it('completes commands in bash', async () => {
-    const { out } = await run('completion', 'bash');
-    assert.match(out, /'connectors'\) words='list get create apply/);
-    assert.equal((await run('completion', 'tcsh')).code, 1);
+  it('completes commands, flags, shells and names of connectors in bash, and leaves files to it', async () => {
+    answers['GET /connectors'] = { status: 200, body: ['my orders', 'quick'] };
+    const script = (await run('completion', 'bash')).out;
+    writeFileSync(join(folder, 'rmqc'), `#!/bin/sh\nexec '${process.execPath}' '${BIN}' "$@"\n`, { mode: 0o755 });
+    const completions = async (...words: string[]): Promise<string> => {
+      const typed = words.map((word) => `'${word}'`).join(' ');
+      const ask = `${script}COMP_WORDS=(rmqc ${typed}); COMP_CWORD=${words.length}; _rocketmq_connect; printf '%s,' "\${COMPREPLY[@]}"`;
+      const env = { PATH: `${folder}${delimiter}${process.env['PATH']}`, RMQC_URL: url };
+      return new Promise((resolve) => execFile('bash', ['-c', ask], { env }, (_, out) => resolve(out)));
+    };
+    assert.equal(await completions('connectors', 're'), 'resume,restart,');
+    assert.equal(await completions('completion', ''), 'bash,zsh,fish,');
+    assert.equal(await completions('connectors', 'apply', '-f', ''), ',');
+    assert.equal(await completions('connectors', 'apply', '-f', 'some.yaml', '--js'), '--json,');
+    assert.equal(await completions('connectors', 'pause', 'my'), 'my orders,');
+    assert.equal(await completions('status', '--url', url, '--watch', 'q'), 'quick,');
+    assert.equal((await run('completion', 'tcsh')).code, 2);
   });
 });
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { ConfigError } from '@rocketmq-connect/sdk';
 import { parseAllDocuments } from 'yaml';
+import { parseProperties } from './properties-file.ts';
 
 export interface ConnectorFileEntry {
   readonly name: string;
@@ -9,8 +10,8 @@ export interface ConnectorFileEntry {
 }
 
 /**
- * Connectors of a JSON or YAML file (`-`: standard input): one, a list, or several documents; each `{name, config}` as Kafka
- * Connect's REST takes it, or a flat configuration that holds its `name`.
+ * Connectors of a file (`-`: standard input). JSON or YAML: one, a list, or several documents; each `{name, config}` as Kafka Connect's
+ * REST takes it, or a flat configuration that holds its `name`. A `.properties` file is one flat configuration.
  */
 export function readConnectorFile(file: string): readonly ConnectorFileEntry[] {
   let text: string;
@@ -22,6 +23,7 @@ export function readConnectorFile(file: string): readonly ConnectorFileEntry[] {
       remedy: 'name a readable file, or - for standard input',
     });
   }
+  if (file.endsWith('.properties')) return [entryOf(parseProperties(text), file, 0)];
   const entries: ConnectorFileEntry[] = [];
   for (const document of parseAllDocuments(text)) {
     if ('errors' in document && document.errors[0] !== undefined) {
@@ -42,7 +44,8 @@ function entryOf(item: unknown, file: string, index: number): ConnectorFileEntry
   const wrong = (what: string): ConfigError =>
     new ConfigError(`${file}: connector ${index + 1}: ${what}`, {
       field: '--file',
-      remedy: 'give {"name": …, "config": {…}} with scalar values',
+      remedy:
+        'give {"name": …, "config": {…}} or a flat configuration with its name, with scalar values; Java properties end in .properties',
     });
   if (typeof item !== 'object' || item === null) throw wrong('is not a map');
   const { name, config, initial_state: initialState } = item as Record<string, unknown>;

@@ -21,19 +21,36 @@ export function exitCodeOf(error: unknown): number {
   }
 }
 
-/** One error for people (message, field, remedy) or, with `--json`, as an object on standard error. */
-export function printError(error: unknown, json: boolean): void {
+export interface PlainError {
+  readonly code: string;
+  readonly message: string;
+  readonly field?: string;
+  readonly remedy?: string;
+}
+
+/** An error as `--json` shows it. */
+export function plainError(error: unknown): PlainError {
   const message = error instanceof Error ? error.message : String(error);
-  const field = error instanceof ConnectError ? error.field : undefined;
-  const remedy = error instanceof ConnectError ? error.remedy : undefined;
+  if (!(error instanceof ConnectError)) return { code: 'UNEXPECTED', message };
+  const { code, field, remedy } = error;
+  return { code, message, ...(field === undefined ? {} : { field }), ...(remedy === undefined ? {} : { remedy }) };
+}
+
+/** One error for people (what it is about, message, field, remedy) or, with `json`, as an object on standard error. */
+export function printError(error: unknown, json: boolean, subject?: string): void {
+  const plain = plainError(error);
   if (json) {
-    const code = error instanceof ConnectError ? error.code : 'UNEXPECTED';
-    process.stderr.write(`${JSON.stringify({ error: { code, message, field, remedy } })}\n`);
+    process.stderr.write(`${JSON.stringify({ error: { ...plain, ...(subject === undefined ? {} : { connector: subject }) } })}\n`);
     return;
   }
-  process.stderr.write(`${pc.red('error:')} ${message}\n`);
-  if (field !== undefined) process.stderr.write(`  ${pc.dim('at:')} ${field}\n`);
-  if (remedy !== undefined) process.stderr.write(`  ${pc.dim('try:')} ${remedy}\n`);
+  process.stderr.write(`${pc.red('error:')} ${subject === undefined ? '' : `${subject}: `}${plain.message}\n`);
+  if (plain.field !== undefined) process.stderr.write(`  ${pc.dim('at:')} ${plain.field}\n`);
+  if (plain.remedy !== undefined) process.stderr.write(`  ${pc.dim('try:')} ${plain.remedy}\n`);
+}
+
+/** Something strange that is no error; on standard error, so that output stays as scripts expect it. */
+export function printWarning(text: string): void {
+  process.stderr.write(`${pc.yellow('warning:')} ${text}\n`);
 }
 
 export function printJson(value: unknown): void {

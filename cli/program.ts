@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { settingInfos } from '@rocketmq-connect/configuration';
-import { Command, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 
 /** The whole command line. Each command imports what it needs only when it runs, so that `standalone` starts fast and stays small. */
 export function createProgram(): Command {
@@ -32,12 +32,12 @@ export function createProgram(): Command {
     .option('--all', 'every kind')
     .action(async (options) => (await import('./plugin-commands.ts')).plugins(options));
   remote(program.command('validate').description('check a connector file without creating anything'))
-    .requiredOption('-f, --file <file>', 'JSON or YAML, - for standard input')
+    .requiredOption('-f, --file <file>', 'JSON, YAML or .properties, - for standard input')
     .action(async (options) => (await import('./plugin-commands.ts')).validate(options));
   program
     .command('completion')
     .description('print a completion script')
-    .argument('<shell>', 'bash, zsh or fish')
+    .addArgument(new Argument('<shell>').choices(['bash', 'zsh', 'fish']))
     .action(async (shell) => (await import('./completion.ts')).printCompletion(program, shell));
   return program;
 }
@@ -57,15 +57,17 @@ const SERVICES = {
 function addConnectors(program: Command): void {
   const connectors = program.command('connectors').description('list, create, change and control connectors');
   const commands = () => import('./connector-commands.ts');
-  remote(connectors.command('list').description('names and types')).action(async (options) => (await commands()).list(options));
+  remote(connectors.command('list').description('names and types'))
+    .option('--names', 'only names, one a line')
+    .action(async (options) => (await commands()).list(options));
   remote(connectors.command('get').description('one connector').argument('<name>')).action(async (name, options) =>
     (await commands()).get(name, options),
   );
   remote(connectors.command('create').description('create one from a file; fails where the name is taken'))
-    .requiredOption('-f, --file <file>', 'JSON or YAML, - for standard input')
+    .requiredOption('-f, --file <file>', 'JSON, YAML or .properties, - for standard input')
     .action(async (options) => (await commands()).create(options));
   remote(connectors.command('apply').description('create or change connectors so that they are as in the file'))
-    .requiredOption('-f, --file <file>', 'JSON or YAML with one or several connectors, - for standard input')
+    .requiredOption('-f, --file <file>', 'JSON, YAML or .properties with one or several connectors, - for standard input')
     .action(async (options) => (await commands()).apply(options));
   remote(connectors.command('delete').description('delete one; its positions stay for one of the same name').argument('<name>'))
     .option('--reset-offsets', 'forget its positions')

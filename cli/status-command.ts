@@ -1,23 +1,43 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ConnectError } from '@rocketmq-connect/sdk';
 import type { RemoteOptions } from './connector-commands.ts';
 import { type ConnectorStatus, connectorPath, GatewayClient } from './gateway-client.ts';
-import { printJson, printLine, stateColor } from './output.ts';
+import { printError, printJson, printLine, stateColor } from './output.ts';
 import { table } from './table.ts';
 
-/** States of connectors and tasks; with `watch`, again every second until interrupted. */
+/**
+ * States of connectors and tasks. With `watch`, again every second until interrupted, with `--json` one line each time; a gateway that goes
+ * away meanwhile is waited for.
+ */
 export async function status(name: string | undefined, options: RemoteOptions & { watch?: boolean }): Promise<void> {
   const client = new GatewayClient(options.url);
-  do {
-    const statuses =
-      name === undefined ? await all(client) : [await client.request<ConnectorStatus>('GET', connectorPath(name, '/status'))];
-    if (options.json) printJson(name === undefined ? statuses : statuses[0]);
-    else {
-      if (options.watch && process.stdout.isTTY) process.stdout.write('\x1b[2J\x1b[H');
-      print(statuses);
-      if (name !== undefined) printTraces(statuses);
+  const read = async (): Promise<ConnectorStatus[]> =>
+    name === undefined ? await all(client) : [await client.request<ConnectorStatus>('GET', connectorPath(name, '/status'))];
+  const shown = (statuses: readonly ConnectorStatus[]): unknown => (name === undefined ? statuses : statuses[0]);
+  if (!options.watch) {
+    const statuses = await read();
+    if (options.json) return printJson(shown(statuses));
+    return show(statuses, name !== undefined);
+  }
+  for (let seen = false; ; await sleep(1000)) {
+    try {
+      const statuses = await read();
+      seen = true;
+      if (options.json) printLine(JSON.stringify(shown(statuses)));
+      else {
+        if (process.stdout.isTTY) process.stdout.write('\x1b[2J\x1b[H');
+        show(statuses, name !== undefined);
+      }
+    } catch (error) {
+      if (!seen || !(error instanceof ConnectError) || error.kind !== 'unavailable') throw error;
+      printError(error, options.json === true);
     }
-    if (options.watch) await sleep(1000);
-  } while (options.watch);
+  }
+}
+
+function show(statuses: readonly ConnectorStatus[], withTraces: boolean): void {
+  print(statuses);
+  if (withTraces) printTraces(statuses);
 }
 
 async function all(client: GatewayClient): Promise<ConnectorStatus[]> {
