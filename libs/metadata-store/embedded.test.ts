@@ -320,6 +320,21 @@ describe('the embedded metadata store', () => {
       await store.close();
     });
 
+    it('a disk without a byte left: what only reads goes on', async function () {
+      if (spawnSync('sh', ['-c', `mount -t tmpfs -o size=2m none ${root}`]).status !== 0) return this.skip();
+      try {
+        const store = await EmbeddedStore.open(directory);
+        await put(store, '/a', '1');
+        assert.throws(() => writeFileSync(join(root, 'ballast'), Buffer.alloc(2 * 1024 * 1024)), { code: 'ENOSPC' });
+        await assert.rejects(put(store, '/b', 'x'.repeat(50_000)), { code: 'STORE_FULL' });
+        const { responses } = await store.txn({ compare: [], then: [{ op: 'get', key: '/a' }] });
+        assert.equal(responses[0]?.[0]?.value, '1');
+        await store.close().catch(() => undefined);
+      } finally {
+        spawnSync('umount', [root]);
+      }
+    });
+
     it('a disk that is really full: the same, and it works again when there is space', async function () {
       if (spawnSync('sh', ['-c', `mount -t tmpfs -o size=2m none ${root}`]).status !== 0) return this.skip();
       try {

@@ -74,12 +74,14 @@ export class EmbeddedStore implements MetadataStore {
   async txn(txn: Txn): Promise<TxnResult> {
     checkTxn(txn);
     return this.#guard(() => {
-      const { succeeded, responses } = this.#write((tables, revision, events) => {
-        const holding = txn.compare.every((c) => holds(c, 'key' in c ? tables.read(c.key) : tables.range(c.range)));
-        const operations = holding ? txn.then : (txn.otherwise ?? []);
-        this.#checkLeases(operations);
-        return { succeeded: holding, responses: operations.map((operation) => run(tables, operation, revision, events)) };
-      });
+      // Nothing else writes meanwhile: calls are synchronous, and the file is locked for this process.
+      const succeeded = txn.compare.every((c) => holds(c, 'key' in c ? this.#tables.read(c.key) : this.#tables.range(c.range)));
+      const operations = succeeded ? txn.then : (txn.otherwise ?? []);
+      this.#checkLeases(operations);
+      const perform = (tables: Tables, revision: bigint, events: WatchEvent[]) =>
+        operations.map((operation) => run(tables, operation, revision, events));
+      // What only reads must not wait for space on the disk, as a transaction that also forgets history may.
+      const responses = operations.every(isRead) ? perform(this.#tables, this.#revision, []) : this.#write(perform);
       return { succeeded, revision: this.#revision, responses };
     });
   }
@@ -202,6 +204,10 @@ class HistoryWindows {
   forgetBefore(revision: bigint): void {
     if (revision > this.due) this.due = revision;
   }
+}
+
+function isRead({ op }: Operation): boolean {
+  return op === 'get' || op === 'range';
 }
 
 function run(tables: Tables, operation: Operation, revision: bigint, events: WatchEvent[]): readonly KeyValue[] {
