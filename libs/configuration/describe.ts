@@ -12,7 +12,7 @@ export interface SettingInfo {
 }
 
 export type SettingType =
-  | { readonly kind: 'string'; readonly minLength: number; readonly maxLength: number }
+  | { readonly kind: 'string'; readonly minLength: number; readonly maxLength: number; readonly secret: boolean }
   | { readonly kind: 'integer'; readonly minimum: number; readonly maximum: number }
   | { readonly kind: 'boolean' }
   | { readonly kind: 'choice'; readonly choices: readonly string[] }
@@ -26,6 +26,7 @@ interface SchemaNode {
   readonly maximum?: number;
   readonly minLength?: number;
   readonly maxLength?: number;
+  readonly secret?: boolean;
   readonly anyOf?: readonly { readonly const: string }[];
   readonly properties?: Readonly<Record<string, SchemaNode>>;
 }
@@ -58,7 +59,7 @@ function typeOf(node: SchemaNode): SettingType {
     case 'array':
       return { kind: 'list' };
     default:
-      return { kind: 'string', minLength: node.minLength ?? 0, maxLength: node.maxLength ?? 4096 };
+      return { kind: 'string', minLength: node.minLength ?? 0, maxLength: node.maxLength ?? 4096, secret: node.secret === true };
   }
 }
 

@@ -55,6 +55,15 @@ describe('configuration', () => {
     assert.match(text, /variable RMQC_REST_POT: no such setting \(did you mean RMQC_REST_PORT\?\)/);
   });
 
+  it('takes secrets by reference only, and shows none', () => {
+    const reference = '${env:A}${file:/b}';
+    assert.equal(load({ 'rocketmq-secret-key': reference }).settings.rocketmq.secretKey, reference);
+    const text = problemsOf(() => load({ 'rocketmq-secret-key': 'hunter2' }, { RMQC_ETCD_AUTH_PASSWORD: 'hunter2${env:A}' }));
+    assert.match(text, /flag --rocketmq-secret-key: rocketmq\.secretKey must refer to the secret/);
+    assert.match(text, /variable RMQC_ETCD_AUTH_PASSWORD: etcdAuth\.password must refer to the secret/);
+    assert.doesNotMatch(text, /hunter2/);
+  });
+
   const bad: [string, string, RegExp][] = [
     ['broken YAML', 'rest: [1\n', /yaml:\d+: .*correct the YAML/],
     ['a list at the top', '- 1\n', /must hold a map/],

@@ -89,7 +89,10 @@ function readFile(sources: SettingSources, problems: { field: string; message: s
   const document = parseDocument(text, { lineCounter: lines });
   const at = (offset: number | undefined): string => `${file}:${offset === undefined ? 1 : lines.linePos(offset).line}`;
   for (const error of document.errors) {
-    problems.push({ field: 'config', message: `${at(error.pos[0])}: ${error.message.split('\n')[0]}: correct the YAML` });
+    problems.push({
+      field: 'config',
+      message: `${at(error.pos[0])}: correct the YAML: ${error.message.split('\n')[0]?.replace(/:$/, '')}`,
+    });
   }
   if (document.errors.length > 0 || document.contents === null) return { given, file };
   if (!isMap(document.contents)) {
@@ -164,10 +167,19 @@ function convert(info: SettingInfo, given: Given, problems: { field: string; mes
       if (typeof text !== 'string' || text.length < type.minLength || text.length > type.maxLength) {
         return problem(type.minLength > 0 ? `a text of ${type.minLength} to ${type.maxLength} characters` : 'a text');
       }
+      if (type.secret && !ONLY_REFERENCES.test(text)) {
+        // Not with `problem`, which shows the value.
+        const message = `${given.origin}: ${info.path} must refer to the secret (\${env:NAME} or \${file:/path}), not be it`;
+        problems.push({ field: info.path, message });
+        return info.default;
+      }
       return text;
     }
   }
 }
+
+/** Whatever else stands there would be shown wherever settings are. */
+const ONLY_REFERENCES = /^(\$\{(env|file):[^}]*\})*$/;
 
 function put(tree: Record<string, unknown>, path: string, value: unknown): void {
   const parts = path.split('.');

@@ -79,6 +79,7 @@ export const SettingsSchema = Type.Object({
     password: Type.String({
       description: 'Its password, by reference: `${env:NAME}` or `${file:/path}`, never the password itself.',
       default: '',
+      secret: true,
     }),
   }),
   rocketmq: Type.Object({
@@ -90,6 +91,7 @@ export const SettingsSchema = Type.Object({
     secretKey: Type.String({
       description: 'Secret of the access key, by reference: `${env:NAME}` or `${file:/path}`, never the secret itself.',
       default: '',
+      secret: true,
     }),
     tls: Type.Boolean({ description: 'Encrypt the connections to name servers and brokers.', default: false }),
     tlsCaFile: Type.String({ description: "PEM file of the authorities to trust; empty: the system's.", default: '' }),
