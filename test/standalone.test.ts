@@ -118,6 +118,11 @@ describe('standalone', function () {
     }
   });
 
+  it('refuses a data folder where none can be made, at once', async function () {
+    if (process.platform !== 'linux') return this.skip();
+    assert.match(await refused('--data-dir', '/proc/rmqc/data'), /cannot create the data folder \/proc\/rmqc\/data .*\n.*\n.*--data-dir/);
+  });
+
   it('refuses a data folder that is a file, a broken store and a broken setting, each with a remedy', async () => {
     writeFileSync(dataDir, 'not a folder');
     assert.match(await refused(), /data folder.*\n.*--data-dir|--data-dir/);

@@ -1,5 +1,5 @@
-import { mkdirSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { type ClusterKeys, clusterKeys } from '@rocketmq-connect/cluster';
 import type { Settings } from '@rocketmq-connect/configuration';
 import { systemClock } from '@rocketmq-connect/configuration/system-clock';
@@ -163,7 +163,7 @@ function readPem(setting: string, path: string): Buffer {
 function openDataDirectory(directory: string): string {
   const path = resolve(directory);
   try {
-    mkdirSync(path, { recursive: true });
+    makeFolder(path);
   } catch (error) {
     throw new ConfigError(`cannot create the data folder ${path} (${(error as NodeJS.ErrnoException).code})`, {
       field: 'dataDir',
@@ -172,6 +172,13 @@ function openDataDirectory(directory: string): string {
     });
   }
   return path;
+}
+
+/** Like `mkdirSync` with `recursive`, which never ends where a file system answers ENOENT to a new entry, as /proc does. */
+function makeFolder(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  if (dirname(path) !== path) makeFolder(dirname(path));
+  mkdirSync(path);
 }
 
 export { secretOf } from './secrets.ts';
