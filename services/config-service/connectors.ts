@@ -103,7 +103,13 @@ async function create(context: ConfigContext, sweeper: Sweeper, request: CreateR
       readBack: async () => ((await store.get(keys.spec(name))).kv?.value === value ? spec : undefined),
     };
   });
+  logWarnings(context, name, spec.warnings);
   return toConnector(spec, null);
+}
+
+/** Kafka Connect's answers have no place for warnings: whoever uses those sees them here. */
+function logWarnings(context: ConfigContext, connector: string, warnings: readonly string[]): void {
+  for (const warning of warnings) context.log.warn(`the configuration is accepted, but ${warning}`, { connector });
 }
 
 function alreadyExists(name: string): ConnectError {
@@ -169,7 +175,9 @@ async function changeConfig(
       changedKeys: changedKeys(spec.config, config),
     };
   });
-  return getConnector(context, name);
+  const connector = await getConnector(context, name);
+  if (validations.size > 0) logWarnings(context, name, connector.warnings);
+  return connector;
 }
 
 function revisionMismatch(name: string, expected: bigint, spec: StoredSpec): ConnectError {

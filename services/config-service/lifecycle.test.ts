@@ -143,6 +143,7 @@ describe('lifecycle', () => {
       await lax.running('c', 1, secret);
       const { connector } = await lax.run(lax.connectors.get({ name: 'c' }));
       assert.equal(connector?.warnings.length, 2);
+      assert.match(logged.join('\n'), /^the configuration is accepted, but password holds a secret.* \{"connector":"c"\}$/m);
       const abort = new AbortController();
       const outputs: unknown[] = [connector, (await lax.run(lax.connectors.list({ withStatus: true }))).connectors];
       outputs.push(
