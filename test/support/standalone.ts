@@ -18,6 +18,8 @@ export interface StandaloneProcess {
 }
 
 export interface StandaloneOptions {
+  /** The command; by default that of this tree. */
+  readonly bin?: string;
   readonly dataDir: string;
   readonly cwd: string;
   readonly args?: readonly string[];
@@ -49,12 +51,13 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
 
 /** Starts it without waiting. */
 export function spawnStandalone({
+  bin = BIN,
   dataDir,
   cwd,
   args = [],
   env = {},
 }: StandaloneOptions): Pick<StandaloneProcess, 'child' | 'output' | 'interrupt' | 'kill'> {
-  const child = spawn(process.execPath, [BIN, 'standalone', '--data-dir', dataDir, '--rest-port', '0', '--grpc-port', '0', ...args], {
+  const child = spawn(process.execPath, [bin, 'standalone', '--data-dir', dataDir, '--rest-port', '0', '--grpc-port', '0', ...args], {
     cwd,
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
