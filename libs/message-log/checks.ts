@@ -36,7 +36,10 @@ export function checkQueueCount(queues: number): void {
 
 /** Throws `DataError` for a batch that is empty, too large, or whose bytes are not `count` messages: readers rely on it for positions. */
 export function checkBatch(batch: MessageBatch): void {
-  const { bytes, count } = batch;
+  const { bytes, count, delayMs } = batch;
+  if (delayMs !== undefined && (count !== 1 || !Number.isSafeInteger(delayMs) || delayMs < 1)) {
+    throw new DataError(`${count} messages cannot be delayed by ${delayMs} ms: one can, by a whole number`, { code: 'DELAY_INVALID' });
+  }
   if (count < 1 || bytes.length === 0) throw new DataError('the batch has no messages', { code: 'BATCH_EMPTY' });
   if (bytes.length > MAX_BATCH_BYTES) {
     throw new DataError(`the batch has ${bytes.length} bytes; at most ${MAX_BATCH_BYTES} fit`, {
@@ -69,6 +72,15 @@ export function checkPosition(queue: QueueAddress, position: number): void {
     code: 'POSITION_INVALID',
     field: 'position',
     remedy: 'Use a whole number of 0 or more.',
+  });
+}
+
+/** Of logs that deliver at once. */
+export function delayNotSupported(log: string): ConfigError {
+  return new ConfigError(`${log} delivers no message later`, {
+    code: 'DELAY_NOT_SUPPORTED',
+    field: 'rocketmq.delay.ms',
+    remedy: 'Connect to a RocketMQ cluster, or take the delay out of the configuration and the headers of records.',
   });
 }
 

@@ -45,6 +45,8 @@ export interface LogCapabilities {
   readonly subscribe: boolean;
   /** Topics can be created, listed and deleted. */
   readonly createTopic: boolean;
+  /** Messages can be delivered later: `MessageBatch.delayMs`. */
+  readonly delay: boolean;
 }
 
 export interface TopicSettings {
@@ -70,10 +72,15 @@ export interface TopicDescription {
 export interface MessageBatch {
   readonly bytes: Buffer;
   readonly count: number;
+  /**
+   * Of a batch of one message: it gets into its queue so long after the log has it. Several may be in flight per queue: their order is that
+   * of their times. Where `capabilities.delay`.
+   */
+  readonly delayMs?: number;
 }
 
 export interface SendResult {
-  /** Position of the batch's first message; the others follow it without a gap. -1 where queues have no positions. */
+  /** Position of the batch's first message; the others follow it without a gap. -1 where queues have no positions, and for delayed messages. */
   readonly offset: number;
   /** The batch is stored, but by the log's own word not yet as safely as it is set up to: what is missing. */
   readonly unsafe?: string;

@@ -151,6 +151,13 @@ export class SimulatedLog {
     return offset;
   }
 
+  appendLater(address: QueueAddress, batch: MessageBatch, delayMs: number): -1 {
+    const { bytes, count } = batch;
+    const kept = { bytes: Buffer.from(bytes), count };
+    this.clock.after(delayMs, () => this.append(address, kept));
+    return -1;
+  }
+
   /** Calls back at every change until the result is called. */
   watch(changed: () => void): () => void {
     this.#watchers.add(changed);
@@ -173,7 +180,7 @@ class SimulatedClient implements MessageLog {
   #closed = false;
 
   constructor(log: SimulatedLog, name: string, positions: boolean) {
-    this.capabilities = { assign: positions, subscribe: true, createTopic: true };
+    this.capabilities = { assign: positions, subscribe: true, createTopic: true, delay: true };
     this.#log = log;
     this.#name = name;
   }
@@ -203,7 +210,7 @@ class SimulatedClient implements MessageLog {
     this.#log.queue(queue);
     const { fails, unsafe } = (await this.#meet({ operation: 'send', client: this.#name, queue, batch })) ?? {};
     if (fails === 'lost') throw outcomeUnknown(queue);
-    const offset = this.#log.append(queue, batch);
+    const offset = batch.delayMs === undefined ? this.#log.append(queue, batch) : this.#log.appendLater(queue, batch, batch.delayMs);
     if (fails === 'stored') throw outcomeUnknown(queue);
     this.#touched.add(this.#log.queue(queue));
     return { offset: this.capabilities.assign ? offset : -1, ...(unsafe === undefined ? {} : { unsafe }) };

@@ -141,6 +141,11 @@ export function isTooLarge(error: unknown): boolean {
   return error instanceof ConnectError && error.code === 'MESSAGE_TOO_LARGE';
 }
 
+/** The log does not take this one message; it takes others. */
+export function isOfTheMessage(error: unknown): boolean {
+  return isTooLarge(error) || (error instanceof ConnectError && error.code === 'DELAY_TOO_LONG');
+}
+
 /** A wrong configuration fails every record: it is no record's error. */
 function isOfTheTask(error: unknown): boolean {
   return error instanceof ConnectError && error.kind !== 'data' && error.kind !== 'retriable';

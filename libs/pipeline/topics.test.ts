@@ -14,7 +14,7 @@ describe('openTopic', () => {
   /** A log without topics, that answers a creation as the test says. */
   function logThat(onCreate: (settings: TopicSettings) => void): MessageLog {
     const log: Pick<MessageLog, 'capabilities' | 'describeTopic' | 'createTopic'> = {
-      capabilities: { assign: true, subscribe: false, createTopic: true },
+      capabilities: { assign: true, subscribe: false, createTopic: true, delay: false },
       describeTopic: async (topic) => {
         throw topicNotFound(topic);
       },

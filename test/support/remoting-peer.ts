@@ -24,6 +24,8 @@ export type PeerReaction = PeerResponse | undefined | 'cut' | 'stall';
 export class RemotingPeer {
   /** Every request, in order of arrival. */
   readonly requests: PeerRequest[] = [];
+  /** MQVersion; this is 5.4.0. */
+  version = 493;
   react: (request: PeerRequest) => PeerReaction | Promise<PeerReaction>;
   #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -79,15 +81,16 @@ export class RemotingPeer {
     const reaction = await this.react(request);
     if (reaction === undefined || frame.oneway) return;
     if (reaction === 'cut') socket.destroy();
-    else if (reaction === 'stall') socket.write(responseBytes(frame.opaque, { code: 0, body: Buffer.alloc(1000) }).subarray(0, 200));
-    else socket.write(responseBytes(frame.opaque, reaction));
+    else if (reaction === 'stall')
+      socket.write(responseBytes(frame.opaque, this.version, { code: 0, body: Buffer.alloc(1000) }).subarray(0, 200));
+    else socket.write(responseBytes(frame.opaque, this.version, reaction));
   }
 }
 
-function responseBytes(opaque: number, { code, fields = {}, remark, body = Buffer.alloc(0) }: PeerResponse): Buffer {
+function responseBytes(opaque: number, version: number, { code, fields = {}, remark, body = Buffer.alloc(0) }: PeerResponse): Buffer {
   const extFields = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, String(value)]));
   const header = Buffer.from(
-    JSON.stringify({ code, extFields, flag: 1, language: 'JAVA', opaque, ...(remark === undefined ? {} : { remark }), version: 493 }),
+    JSON.stringify({ code, extFields, flag: 1, language: 'JAVA', opaque, ...(remark === undefined ? {} : { remark }), version }),
   );
   const prefix = Buffer.alloc(8);
   prefix.writeInt32BE(4 + header.length + body.length, 0);

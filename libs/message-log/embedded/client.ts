@@ -1,7 +1,16 @@
 import type { MessagePort } from 'node:worker_threads';
 import { crc32 } from 'node:zlib';
 import { RetriableError } from '@rocketmq-connect/sdk';
-import { checkBatch, checkPosition, checkQueueCount, checkTopicName, notWithThisLog, queueNotFound, topicNotFound } from '../checks.ts';
+import {
+  checkBatch,
+  checkPosition,
+  checkQueueCount,
+  checkTopicName,
+  delayNotSupported,
+  notWithThisLog,
+  queueNotFound,
+  topicNotFound,
+} from '../checks.ts';
 import type {
   LogCapabilities,
   MessageBatch,
@@ -50,7 +59,7 @@ const LOCK_WAIT_MS = 30_000;
 const LOCK_LOOK_MS = 100;
 
 class EmbeddedClient implements MessageLog {
-  readonly capabilities: LogCapabilities = { assign: true, subscribe: false, createTopic: true };
+  readonly capabilities: LogCapabilities = { assign: true, subscribe: false, createTopic: true, delay: false };
   readonly #connection: EmbeddedLogConnection;
   readonly #control: ControlMemory;
   readonly #admin: AdminClient;
@@ -92,6 +101,7 @@ class EmbeddedClient implements MessageLog {
 
   async send(address: QueueAddress, batch: MessageBatch): Promise<SendResult> {
     checkBatch(batch);
+    if (batch.delayMs !== undefined) throw delayNotSupported('the embedded log');
     const crc = crc32(batch.bytes);
     let waitUntil = 0;
     for (;;) {

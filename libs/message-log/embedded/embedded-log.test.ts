@@ -294,6 +294,13 @@ describe('EmbeddedLog', () => {
       await assert.rejects(client.send(queue, batchOf(['b'])), { kind: 'fatal', code: 'STORAGE_FAILED' });
     });
 
+    it('a message that is to be delivered later', async () => {
+      const { client } = await openWithTopic();
+      const refused = { kind: 'config', code: 'DELAY_NOT_SUPPORTED', field: 'rocketmq.delay.ms' };
+      await assert.rejects(client.send(queue, { ...batchOf(['a']), delayMs: 1_000 }), refused);
+      assert.equal(await client.maxOffset(queue), 0);
+    });
+
     it('more queues than it has room for', async () => {
       const { client } = await openWithTopic();
       for (let topic = 0; topic < 15; topic++) await client.createTopic(`t${topic}`, { queues: 1024 });

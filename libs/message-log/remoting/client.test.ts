@@ -94,6 +94,13 @@ describe('The remoting client', () => {
       [{ code: 17, remark: 'topic[lines] not exist' }, 'data', 'TOPIC_NOT_FOUND'],
       [{ code: 13, remark: 'the message is illegal' }, 'data', 'MESSAGE_TOO_LARGE'],
       [{ code: 1, remark: 'java.lang.RuntimeException: message body size exceeded' }, 'data', 'MESSAGE_TOO_LARGE'],
+      [
+        { code: 13, remark: 'timer message illegal, the delay time should not be bigger than the max delay 259200000ms' },
+        'data',
+        'DELAY_TOO_LONG',
+      ],
+      [{ code: 1, remark: 'accurate timer message is not enabled, timerWheelEnable is false' }, 'config', 'DELAY_NOT_SUPPORTED'],
+      [{ code: 1, remark: 'timer message is under flow control, max num limit is 2' }, 'retriable', 'BROKER_BUSY'],
       [{ code: 29, remark: 'request queueId[7] is illegal' }, 'data', 'QUEUE_NOT_FOUND'],
       [{ code: 1, remark: 'request queueId[7] is illegal' }, 'data', 'QUEUE_NOT_FOUND'],
       [{ code: 3, remark: 'request type 320 not supported' }, 'fatal', 'REQUEST_NOT_SUPPORTED'],
@@ -121,6 +128,19 @@ describe('The remoting client', () => {
         assert.match(result.unsafe ?? '', unsafe);
       });
     }
+
+    it('sends a delayed message by itself, as the version of the broker asks for, and knows no position of it', async () => {
+      const delayed = { ...batch(1), delayMs: 1_500 };
+      for (const [version, property] of [
+        [493, 'TIMER_DELAY_MS\x011500\x02'],
+        [401, 'DELAY\x012\x02'],
+      ] as const) {
+        broker.peer.version = version;
+        assert.deepEqual(await connect().send(first, delayed), { offset: -1 });
+        assert.equal(broker.peer.requests.findLast(({ code }) => code === 310)?.fields['i'], property);
+      }
+      await assert.rejects(connect().send(first, { ...batch(2), delayMs: 5 }), { kind: 'data', code: 'DELAY_INVALID' });
+    });
 
     it('signs what it sends, and asks no broker to make a topic by itself', async () => {
       await connect({ credentials: { accessKey: 'key', secretKey: 'secret' } }).send(first, batch(1));

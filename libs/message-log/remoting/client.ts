@@ -12,13 +12,14 @@ import type {
   TopicSettings,
 } from '../index.ts';
 import { Brokers } from './brokers.ts';
-import type { Request, TlsSettings } from './connection.ts';
+import type { RemotingConnection, Request, TlsSettings } from './connection.ts';
 import { Connections, logClosed } from './connections.ts';
 import type { Frame } from './frame.ts';
 import { Membership, PRODUCER_GROUP } from './membership.ts';
 import { NameServers } from './name-servers.ts';
 import { RemotingQueueReader } from './reader.ts';
 import { maxOffsetRequest, minOffsetRequest, offsetAtRequest, parseOffset, updateConsumerOffsetRequest } from './requests/offsets.ts';
+import { sendDelayedRequest } from './requests/send.ts';
 import { parseSendResponse, sendBatchRequest } from './requests/send-batch.ts';
 import { ResponseCode, responseError, sendOutcomeIsOpen } from './response-code.ts';
 import type { Credentials } from './signature.ts';
@@ -73,7 +74,7 @@ type Settings = RemotingLogConnection &
   Required<Omit<RemotingLogConnection, 'credentials' | 'tls'>> & { readonly clock: Clock; readonly random: Random };
 
 class RemotingClient implements MessageLog {
-  readonly capabilities: LogCapabilities = { assign: true, subscribe: false, createTopic: true };
+  readonly capabilities: LogCapabilities = { assign: true, subscribe: false, createTopic: true, delay: true };
   readonly #settings: Settings;
   readonly #connections: Connections;
   readonly #nameServers: NameServers;
@@ -116,7 +117,7 @@ class RemotingClient implements MessageLog {
     this.#checkOpen();
     checkBatch(batch);
     const connection = await this.#brokers.master(queue);
-    const request = sendBatchRequest(PRODUCER_GROUP, queue.topic, queue.broker, queue.queue, batch, this.#settings.clock.now());
+    const request = await this.#sendRequest(connection, queue, batch);
     let frame: Frame;
     try {
       frame = await connection.invoke(request, this.#settings.requestTimeoutMs);
@@ -217,7 +218,18 @@ class RemotingClient implements MessageLog {
     this.#connections.close();
   }
 
+  async #sendRequest(connection: RemotingConnection, queue: QueueAddress, batch: MessageBatch): Promise<Request> {
+    const { topic, broker, queue: id } = queue;
+    const now = this.#settings.clock.now();
+    const { delayMs } = batch;
+    if (delayMs === undefined) return sendBatchRequest(PRODUCER_GROUP, topic, broker, id, batch, now);
+    // How a broker is told of a delay depends on its version, which any answer tells.
+    if (connection.peerVersion === 0) await this.minOffset(queue);
+    return sendDelayedRequest(PRODUCER_GROUP, topic, broker, id, { ...batch, delayMs }, connection.peerVersion, now);
+  }
+
   #acknowledged(queue: QueueAddress, batch: MessageBatch, frame: Frame): SendResult {
+    if (batch.delayMs !== undefined) return { offset: -1 };
     let result: SendResult;
     try {
       result = parseSendResponse(frame);

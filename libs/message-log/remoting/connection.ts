@@ -44,6 +44,8 @@ interface Pending {
  */
 export class RemotingConnection {
   readonly address: string;
+  /** MQVersion of the peer, 0 before its first answer. */
+  peerVersion = 0;
   readonly #socket: Socket;
   readonly #settings: ConnectionSettings;
   readonly #pending = new Map<number, Pending>();
@@ -161,6 +163,7 @@ export class RemotingConnection {
     const pending = this.#pending.get(frame.opaque);
     if (pending === undefined) return;
     this.#pending.delete(frame.opaque);
+    this.peerVersion = frame.version;
     pending.resolve(frame);
   }
 

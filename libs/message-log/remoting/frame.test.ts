@@ -44,6 +44,7 @@ describe('The remoting frame', () => {
     };
     const fixed = Buffer.alloc(13);
     fixed.writeInt16BE(19, 0);
+    fixed.writeInt16BE(493, 3);
     fixed.writeInt32BE(4711, 5);
     fixed.writeInt32BE(1, 9);
     const fields = Buffer.concat([text(2, 'maxOffset'), text(4, '12'), text(2, 'ü'), text(4, '')]);
@@ -53,7 +54,16 @@ describe('The remoting frame', () => {
     const [frame] = decode([frameOf(1, header, Buffer.from('xy'))]);
     assert.deepEqual(
       { ...frame, body: frame?.body.toString() },
-      { code: 19, opaque: 4711, response: true, oneway: false, remark: 'why', fields: { maxOffset: '12', ü: '' }, body: 'xy' },
+      {
+        code: 19,
+        opaque: 4711,
+        response: true,
+        oneway: false,
+        remark: 'why',
+        version: 493,
+        fields: { maxOffset: '12', ü: '' },
+        body: 'xy',
+      },
     );
     for (let length = 0; length < header.length; length++) {
       assert.throws(() => decode([frameOf(1, header.subarray(0, length), Buffer.alloc(0))]), { code: 'REMOTING_PROTOCOL' }, `${length}`);

@@ -15,6 +15,8 @@ export interface Frame {
   /** A request that wants no answer. */
   readonly oneway: boolean;
   readonly remark: string;
+  /** MQVersion of the peer. */
+  readonly version: number;
   readonly fields: Readonly<Record<string, string>>;
   readonly body: Buffer;
 }
@@ -130,7 +132,7 @@ function jsonHeader(header: Buffer): Header {
     throw broken('a header that is not JSON', error);
   }
   if (typeof parsed !== 'object' || parsed === null) throw broken('a header that is no object');
-  const { code, opaque, flag, remark, extFields } = parsed as Record<string, unknown>;
+  const { code, opaque, flag, remark, version, extFields } = parsed as Record<string, unknown>;
   if (typeof code !== 'number' || typeof opaque !== 'number') throw broken('a header without code or opaque');
   const flags = typeof flag === 'number' ? flag : 0;
   return {
@@ -139,6 +141,7 @@ function jsonHeader(header: Buffer): Header {
     response: (flags & RESPONSE_FLAG) !== 0,
     oneway: (flags & ONEWAY_FLAG) !== 0,
     remark: typeof remark === 'string' ? remark : '',
+    version: typeof version === 'number' ? version : 0,
     fields: typeof extFields === 'object' && extFields !== null ? (extFields as Record<string, string>) : {},
   };
 }
@@ -169,6 +172,7 @@ function binaryHeader(header: Buffer): Header {
       response: (flag & RESPONSE_FLAG) !== 0,
       oneway: (flag & ONEWAY_FLAG) !== 0,
       remark,
+      version: header.readInt16BE(3),
       fields,
     };
   } catch (error) {

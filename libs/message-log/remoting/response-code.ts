@@ -50,6 +50,13 @@ export function responseError(what: string, address: string, frame: Frame): Conn
         remedy: 'Create the consumer group (mqadmin updateSubGroup), or let the broker do it (autoCreateSubscriptionGroup=true).',
       });
     case ResponseCode.messageIllegal:
+      if (DELAY.test(frame.remark)) {
+        return new DataError(text, {
+          code: 'DELAY_TOO_LONG',
+          field: 'rocketmq.delay.ms',
+          remedy: 'Delay by less, or raise timerMaxDelaySec of the broker.',
+        });
+      }
       return tooLarge(text);
     case ResponseCode.invalidParameter:
       if (NO_QUEUE.test(frame.remark)) return noQueue(text);
@@ -64,6 +71,13 @@ export function responseError(what: string, address: string, frame: Frame): Conn
       if (NOT_ALLOWED.test(frame.remark)) return denied(text);
       if (TOO_LARGE.test(frame.remark)) return tooLarge(text);
       if (NO_QUEUE.test(frame.remark)) return noQueue(text);
+      if (NO_DELAY.test(frame.remark)) {
+        return new ConfigError(text, {
+          code: 'DELAY_NOT_SUPPORTED',
+          field: 'rocketmq.delay.ms',
+          remedy: 'Set timerWheelEnable=true in the broker.',
+        });
+      }
       if (BUSY.test(frame.remark)) return new RetriableError(text, { code: 'BROKER_BUSY' });
       return new RetriableError(text, { code: 'BROKER_ERROR' });
     default:
@@ -80,6 +94,8 @@ export function sendOutcomeIsOpen(error: ConnectError, frame: Frame): boolean {
 const NOT_ALLOWED = /signature|access ?key|AclException|authenticat|authoriz|no permission/i;
 const NO_QUEUE = /queueId\[-?\d+\] is illegal/;
 const TOO_LARGE = /size exceeded|message is illegal|body.*(large|limit)/i;
+const DELAY = /timer message illegal/;
+const NO_DELAY = /timer message is not enabled/;
 const BUSY = /busy|flow control/i;
 const NOT_STORED = /replicas not enough|create mapped file failed|UNKNOWN_ERROR|LMQ_CONSUME_QUEUE/;
 

@@ -23,6 +23,18 @@ export const RocketmqSourceKeys = {
     order: 2,
     width: 'short',
   }),
+  'rocketmq.delay.ms': Type.Integer({
+    minimum: 0,
+    default: 0,
+    configType: 'LONG',
+    title: 'Delay',
+    description:
+      'Milliseconds after which a message gets into its queue, counted from when the broker has it. A header rocketmq.delay.ms counts for more. RocketMQ 4 has 18 delays up to 2 hours: the next longer one is taken. Delayed messages are sent one by one, and at least once.',
+    importance: 'low',
+    group: ROCKETMQ,
+    order: 3,
+    width: 'medium',
+  }),
   'send.durability': Type.Union([Type.Literal('stored'), Type.Literal('strict')], {
     default: 'stored',
     title: 'Durability of sends',

@@ -15,7 +15,13 @@ export function pipelineRules(definition: AnyConnector, config: Config, log: Log
     definition.kind === 'sink'
       ? [...topicProblems(config, log), ...deadLetterProblems(config)]
       : exactlyOnceProblems(definition, config, log);
-  return [...topicNameProblems(config), ...tagProblems(definition, config), ...topicGroupProblems(config), ...ofKind];
+  return [
+    ...topicNameProblems(config),
+    ...tagProblems(definition, config),
+    ...topicGroupProblems(config),
+    ...delayProblems(definition, config, log),
+    ...ofKind,
+  ];
 }
 
 /** What is allowed and probably not meant. */
@@ -103,6 +109,11 @@ function exactlyOnceProblems(definition: AnyConnector, config: Config, log: LogC
       "exactly.once.support is 'required', but this message log has no positions, by which what was sent before an unclean end is found.";
     return [{ field, message }];
   }
+  if (isDelayed(config)) {
+    return [
+      { field, message: `exactly.once.support is 'required', but rocketmq.delay.ms is set: delayed messages are sent at least once.` },
+    ];
+  }
   if (config['send.durability']?.trim() === 'strict') {
     const why = 'which sends again what a broker has stored but not made safe';
     return [{ field, message: `exactly.once.support is 'required', but send.durability is 'strict', ${why}.` }];
@@ -110,6 +121,16 @@ function exactlyOnceProblems(definition: AnyConnector, config: Config, log: LogC
   if (definition.deterministic === true) return [];
   const why = `the records of ${definition.name} are not repeatable, so that what was sent before an unclean end may be sent again`;
   return [{ field, message: `exactly.once.support is 'required', but ${why}.` }];
+}
+
+function delayProblems({ kind }: AnyConnector, config: Config, log: LogCapabilities): readonly FieldProblem[] {
+  if (kind !== 'source' || log.delay || !isDelayed(config)) return [];
+  const message = 'rocketmq.delay.ms cannot be used: this message log delivers at once. Connect to a RocketMQ cluster, or leave it out.';
+  return [{ field: 'rocketmq.delay.ms', message }];
+}
+
+function isDelayed(config: Config): boolean {
+  return Number(config['rocketmq.delay.ms'] ?? 0) > 0;
 }
 
 function isSet(text: string | undefined): boolean {

@@ -22,6 +22,7 @@ describe('pipelineSettings', () => {
       sendDurability: 'stored',
       exactlyOnce: 'auto',
       fixedProperties: { tags: '', groupByKey: false },
+      delayMs: 0,
       tagExpression: '*',
       topicCreation: { enable: true, groups: [], default: { queues: 4 } },
       autoOffsetReset: 'earliest',

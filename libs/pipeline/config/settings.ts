@@ -29,6 +29,8 @@ export interface PipelineSettings {
   readonly exactlyOnce: 'auto' | 'off';
   /** What every message gets, where its record says nothing else. */
   readonly fixedProperties: FixedProperties;
+  /** After which a message gets into its queue, where its record says nothing else. */
+  readonly delayMs: number;
   /** Which messages a sink takes. */
   readonly tagExpression: string;
   readonly topicCreation: TopicCreation;
@@ -66,6 +68,7 @@ export function pipelineSettings(config: Readonly<Record<string, string>>): Pipe
     sendDurability: values['send.durability'],
     exactlyOnce: values['exactly.once'],
     fixedProperties: { tags: values['rocketmq.tags'].trim(), groupByKey: values['rocketmq.message.group'] === 'key' },
+    delayMs: values['rocketmq.delay.ms'],
     tagExpression: values['rocketmq.tag.expression'],
     topicCreation: topicCreation(config, values),
     autoOffsetReset: values['consumer.auto.offset.reset'],

@@ -79,6 +79,15 @@ describe('validateConnector', () => {
     assert.match(named['topic.creation.groups']?.[0] ?? '', /is always there/);
   });
 
+  it('refuses a delay where the message log delivers at once, or where each record must be in it exactly once', () => {
+    const delayed = { ...complete, 'rocketmq.delay.ms': '1000' };
+    const log = { assign: true, subscribe: false, createTopic: true, delay: false };
+    assert.deepEqual(errorsOf(validateConnector(catalogue, '', delayed)), {});
+    assert.match(errorsOf(validateConnector(catalogue, '', delayed, undefined, log))['rocketmq.delay.ms']?.[0] ?? '', /delivers at once/);
+    const required = errorsOf(validateConnector(catalogue, '', { ...delayed, 'exactly.once.support': 'required' }));
+    assert.match(required['exactly.once.support']?.[0] ?? '', /delayed messages are sent at least once/);
+  });
+
   it('refuses tags that no consumer could ask for, and expressions that are none', () => {
     const source = (tags: string) => errorsOf(validateConnector(catalogue, '', { ...complete, 'rocketmq.tags': tags }));
     const sink = (expression: string) =>

@@ -16,7 +16,8 @@ export function openSource(host: Host, start: TaskStart, connector: ResolvedConn
   const { counters, phase, logger, errors, plainError } = taskParts(host, start, connector, stopSignal);
   const { definition, config, resolved, settings } = connector;
   const chain = createChain(resolved, host.catalogue);
-  const encoder = new RecordEncoder(chain, createConverters(resolved, host.catalogue), settings.fixedProperties);
+  const delay = { byDefaultMs: settings.delayMs, supported: host.log.capabilities.delay };
+  const encoder = new RecordEncoder(chain, createConverters(resolved, host.catalogue), settings.fixedProperties, delay);
   const context: SourceTaskContext = { ...taskContext(host, start, logger, stopSignal), ...committedOffsets(start) };
   let task: SourceTask | null = null;
   let loop: SourceLoop | null = null;

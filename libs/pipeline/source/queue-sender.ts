@@ -1,40 +1,8 @@
-import type { MessageBatch, MessageLog, QueueAddress } from '@rocketmq-connect/message-log';
-import { BatchBuilder, decodeMessages, type PropertyWriter } from '@rocketmq-connect/message-log/message';
-import type { Clock, ConnectError } from '@rocketmq-connect/sdk';
-import type { PipelineSettings } from '../config/settings.ts';
-import type { ErrorPlace } from '../errors.ts';
-import { isRetriable, isTooLarge } from '../errors.ts';
-import { notSafe } from '../not-safe.ts';
-import { copiedProperties } from '../record-properties.ts';
-import { sessionOver } from '../session.ts';
+import type { QueueAddress } from '@rocketmq-connect/message-log';
+import { BatchBuilder, type PropertyWriter } from '@rocketmq-connect/message-log/message';
+import { isTooLarge } from '../errors.ts';
+import { type OutgoingBatch, type SenderOptions, sendUntilStored, settle } from './delivery.ts';
 import { type QueueMark, Runs } from './marks.ts';
-import { findInTail } from './replay.ts';
-
-export interface SenderOptions {
-  readonly log: MessageLog;
-  readonly clock: Clock;
-  readonly batch: PipelineSettings['batch'];
-  readonly errors: ErrorPlace;
-  readonly signal: AbortSignal;
-  /** Invariant 6: nothing is sent once the session may be over. */
-  readonly sessionIsOver: () => boolean;
-  readonly durability: PipelineSettings['sendDurability'];
-  /** The log has the batch, or a part of one. */
-  readonly onAcknowledged: (batch: OutgoingBatch) => void;
-  /** The log has the batch, not as safely as it is set up to. */
-  readonly onUnsafe: (queue: QueueAddress, what: string) => void;
-  /** A batch of one message that is too large for the log went another way. */
-  readonly onSettled: (batch: OutgoingBatch, outcome: 'deadLettered' | 'skipped') => void;
-  /** All of a batch went one way or the other. */
-  readonly onDelivered: () => void;
-  /** The log refuses the batch; nothing more is sent to this queue. */
-  readonly onRefused: (error: unknown) => void;
-}
-
-export interface OutgoingBatch {
-  readonly messages: MessageBatch;
-  readonly runs: Runs;
-}
 
 /**
  * Sends to one queue: one batch in flight, because two can be stored swapped; the next one grows meanwhile. A batch that fails holds the
@@ -175,49 +143,16 @@ export class QueueSender {
     const { messages, runs } = batch;
     let offset: number;
     try {
-      offset = await this.#sendUntilStored(messages);
+      offset = await sendUntilStored(this.#options, this.queue, messages, this.mark);
     } catch (error) {
       if (!isTooLarge(error)) throw error;
-      if (messages.count === 1) return this.#settle(batch, error);
+      if (messages.count === 1) return settle(this.#options, this.queue, batch, error);
       this.#maxBytes = Math.min(this.#maxBytes, messages.bytes.length >> 1);
       for (const half of halves(batch)) await this.#store(half);
       return;
     }
     this.mark?.stored(offset, messages.count, runs);
     this.#options.onAcknowledged(batch);
-  }
-
-  async #settle(batch: OutgoingBatch, error: unknown): Promise<void> {
-    const { errors, onSettled } = this.#options;
-    const { body, properties } = messageOf(batch.messages);
-    onSettled(batch, await errors.settle(error, { stage: 'PRODUCE', topic: this.queue.topic, body, properties }));
-  }
-
-  /** Repeats until the log has the batch; its offset. */
-  async #sendUntilStored(messages: MessageBatch): Promise<number> {
-    const { log, clock, errors, signal, sessionIsOver, durability, onUnsafe } = this.#options;
-    const sinceMs = clock.monotonic();
-    let unknown = false;
-    for (let repetition = 1; ; repetition++) {
-      if (sessionIsOver()) throw sessionOver();
-      try {
-        // A send of unknown outcome may be in the log: repeating it blindly would double its records.
-        if (unknown && this.mark !== null) {
-          const found = await findInTail(log, this.queue, this.mark.end, messages, signal);
-          if (found !== undefined) return found;
-          if (sessionIsOver()) throw sessionOver();
-        }
-        const { offset, unsafe } = await log.send(this.queue, messages);
-        if (unsafe === undefined) return offset;
-        onUnsafe(this.queue, unsafe);
-        if (durability === 'stored') return offset;
-        throw notSafe(this.queue, unsafe);
-      } catch (error) {
-        if (!isRetriable(error)) throw error;
-        if ((error as ConnectError).code === 'SEND_OUTCOME_UNKNOWN') unknown = true;
-        await errors.backoffUntilTimeout(repetition, sinceMs, error, signal);
-      }
-    }
   }
 }
 
@@ -234,12 +169,4 @@ function halves({ messages, runs }: OutgoingBatch): readonly [OutgoingBatch, Out
     { messages: { bytes: bytes.subarray(0, at), count: first }, runs: firstRuns },
     { messages: { bytes: bytes.subarray(at), count: count - first }, runs: otherRuns },
   ];
-}
-
-function messageOf({ bytes }: MessageBatch): { body: Buffer; properties: string } {
-  let found = { body: bytes, properties: '' };
-  decodeMessages(bytes, (body, properties) => {
-    found = { body, properties: copiedProperties(properties) };
-  });
-  return found;
 }

@@ -7,6 +7,13 @@ import { encodeHeaders, MAX_PROPERTIES_BYTES, NO_HEADERS } from '../record-prope
 import type { TransformChain } from '../stages/chain.ts';
 import type { Converters } from '../stages/converters.ts';
 
+/** When messages are to be delivered, where their records do not say it. */
+export interface Delay {
+  readonly byDefaultMs: number;
+  /** Whether the log can. */
+  readonly supported: boolean;
+}
+
 const EMPTY = Buffer.alloc(0);
 const MESSAGE_BYTES = 22;
 
@@ -19,17 +26,21 @@ export class RecordEncoder {
   body: Buffer = EMPTY;
   /** What its queue is chosen by: its message group, else its key. */
   routeKey: Buffer | null = null;
+  /** 0: it is delivered at once. */
+  delayMs = 0;
   readonly properties: RecordProperties;
-  readonly #fixed: FixedProperties | undefined;
+  readonly #fixed: FixedProperties;
+  readonly #delay: Delay;
 
-  constructor(chain: TransformChain, converters: Converters, fixed?: FixedProperties) {
+  constructor(chain: TransformChain, converters: Converters, fixed: FixedProperties, delay: Delay) {
     this.chain = chain;
     this.#converters = converters;
     this.#fixed = fixed;
+    this.#delay = delay;
     this.properties = new RecordProperties(fixed);
   }
 
-  /** Sets `body`, `routeKey` and `properties`. Throws what converters throw, and `DataError` for what no message can be. */
+  /** Sets `body`, `routeKey`, `delayMs` and `properties`. Throws what converters throw, and `DataError` for what no message can be. */
   encode(record: ConnectRecord, id: PropertyWriter | null): void {
     const { topic, headers } = record;
     let key: Buffer | null = null;
@@ -47,8 +58,12 @@ export class RecordEncoder {
     }
     this.stage = 'PRODUCE';
     this.routeKey = encoded.group === null ? key : Buffer.from(encoded.group);
+    const delayMs = encoded.delayMs ?? this.#delay.byDefaultMs;
+    if (delayMs > 0 && !this.#delay.supported) throw delayNotSupported();
+    this.delayMs = delayMs;
     const { properties } = this;
-    properties.set(id, key, record.timestamp, value === null, encoded);
+    // The log cannot be searched for what it holds back: an id would promise what cannot be kept.
+    properties.set(delayMs > 0 ? null : id, key, record.timestamp, value === null, encoded);
     if (properties.bytesMax > MAX_PROPERTIES_BYTES) checkPropertiesSize(properties.copy().bytesMax);
     if (this.body.length + properties.bytesMax + MESSAGE_BYTES > MAX_BATCH_BYTES) {
       checkMessageSize(this.body.length + properties.copy().bytesMax + MESSAGE_BYTES);
@@ -71,6 +86,14 @@ export class RecordEncoder {
     properties.set(null, key, record.timestamp, value === null, encoded);
     return { body: value ?? EMPTY, properties: properties.copy().bytes.toString('utf8') };
   }
+}
+
+function delayNotSupported(): DataError {
+  return new DataError('a record is to be delivered later, which this message log cannot do', {
+    code: 'DELAY_NOT_SUPPORTED',
+    field: 'rocketmq.delay.ms',
+    remedy: 'Connect to a RocketMQ cluster, or drop the header rocketmq.delay.ms by a transform.',
+  });
 }
 
 function checkPropertiesSize(bytes: number): void {

@@ -2,20 +2,24 @@ import type { MessageLog } from '@rocketmq-connect/message-log';
 import type { TopicCreation } from '../config/topic-creation.ts';
 import { openTopic } from '../topics.ts';
 import type { TrackedPartition } from './ack-tracker.ts';
+import { DelayedSender } from './delayed-sender.ts';
+import type { SenderOptions } from './delivery.ts';
 import { QueueMark } from './marks.ts';
-import { QueueSender, type SenderOptions } from './queue-sender.ts';
+import { QueueSender } from './queue-sender.ts';
 
 /** The queues of one topic; they stay the same while the task runs, so that a key keeps its queue when a broker comes or goes. */
 export class TopicRoute {
   readonly topic: string;
   readonly senders: readonly QueueSender[];
+  readonly delayed: DelayedSender;
   readonly #spread: boolean;
   #sticky = 0;
   readonly #hashes = new Map<TrackedPartition, number>();
 
-  constructor(topic: string, senders: readonly QueueSender[], ordering: 'partition' | 'none') {
+  constructor(topic: string, senders: readonly QueueSender[], delayed: DelayedSender, ordering: 'partition' | 'none') {
     this.topic = topic;
     this.senders = senders;
+    this.delayed = delayed;
     this.#spread = ordering === 'none';
   }
 
@@ -31,6 +35,14 @@ export class TopicRoute {
     const sender = senders[index] ?? senders[0];
     if (sender === undefined) throw new RangeError(`topic ${this.topic} has no queues`);
     return sender;
+  }
+
+  get isEmpty(): boolean {
+    return this.delayed.isEmpty && this.senders.every((sender) => sender.isEmpty);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.delayed.close(), ...this.senders.map((sender) => sender.close())]);
   }
 
   #hashOf(partition: TrackedPartition): number {
@@ -65,7 +77,7 @@ export async function openRoute(
     const end = ends[i];
     return new QueueSender(queue, end === undefined ? null : new QueueMark(queue, end), options);
   });
-  return new TopicRoute(topic, senders, settings.ordering);
+  return new TopicRoute(topic, senders, new DelayedSender(options), settings.ordering);
 }
 
 /** Java's `String.hashCode` over the bytes: for ASCII keys the queue is the one that the Java runtime chooses. */

@@ -170,4 +170,81 @@ describe('Sends', () => {
       assert.equal(warnings().length, 1);
     });
   });
+
+  describe('of messages to be delivered later', () => {
+    const later = (delayMs: unknown) => ({ headers: [{ name: 'rocketmq.delay.ms', value: delayMs }] });
+
+    it('S149: go out one by one, as a record or the connector says, and count as sent before they are delivered', async () => {
+      const delays: (number | undefined)[] = [];
+      world.log.faults = ({ operation, batch }) => {
+        if (operation === 'send' && batch !== undefined) for (let i = 0; i < batch.count; i++) delays.push(batch.delayMs);
+        return operation === 'send' ? { delayMs: 10 } : undefined;
+      };
+      const [first, second, third, fourth] = numbers(0, 4).map((record) => ({ ...record, key: 'k' }));
+      source.batches.push([
+        { ...first, ...later(60_000) },
+        { ...second, ...later('0') },
+        { ...third },
+        { ...fourth, ...later(30_000n) },
+      ] as SourceRecord[]);
+      world.start({ ...config, 'rocketmq.delay.ms': '45000' });
+      await sent(1);
+      await world.clock.advance(1_000);
+      await world.committed();
+      assert.equal(world.offsets.get('{"file":"a"}'), '{"position":4}');
+      assert.deepEqual(world.bodies('t'), all(numbers(1, 2)));
+      assert.equal((await world.stats()).acknowledged, 4);
+      await world.stop();
+      await world.clock.advance(70_000);
+      assert.deepEqual(
+        world.bodies('t'),
+        [second, fourth, third, first].map((record) => record?.value),
+      );
+      assert.deepEqual([...delays].sort(), [30_000, 45_000, 60_000, undefined]);
+      // Nobody can look for what is held back: it carries no id that would be waited for.
+      assert.deepEqual(
+        world.messages('t').flatMap((queue) => queue.map(({ id }) => id !== undefined)),
+        [true, false, false, false],
+      );
+    });
+
+    it('are waited for by a stop, several at a time', async () => {
+      let most = 0;
+      let open = 0;
+      world.log.faults = ({ operation }) => {
+        if (operation !== 'send') return undefined;
+        most = Math.max(most, ++open);
+        world.clock.after(100, () => open--);
+        return { delayMs: 100 };
+      };
+      source.batches.push(numbers(0, 200).map((record) => ({ ...record, ...later(1_000) })));
+      world.start(config);
+      await world.clock.until(() => open > 0);
+      await world.stop();
+      assert.equal(world.offsets.get('{"file":"a"}'), '{"position":200}');
+      assert.equal(most, 64);
+      await sent(200);
+    });
+
+    it('of split records, and those that the log does not take, go their ways', async () => {
+      world.log.faults = ({ operation, batch, queue }) =>
+        operation === 'send' && queue?.topic === 't' && batch?.bytes.includes('7.') === true ? { fails: 'tooLarge' } : undefined;
+      source.batches.push(numbers(0, 10).map((record) => ({ ...record, ...later(1_000) })));
+      const dead = { 'errors.tolerance': 'all', 'errors.deadletterqueue.topic.name': 'dead' };
+      world.start({ ...config, ...dead, transforms: 'x', 'transforms.x.type': 'Twice' });
+      await sent(18);
+      await world.committed();
+      assert.equal(world.offsets.get('{"file":"a"}'), '{"position":10}');
+      assert.deepEqual(world.bodies('dead').sort(), ['7.........', '7.........!']);
+      const { acknowledged, deadLettered, inFlight } = await world.stats();
+      assert.deepEqual({ acknowledged, deadLettered, inFlight }, { acknowledged: 9, deadLettered: 1, inFlight: 0 });
+    });
+
+    it('that cannot be one fail as bad records', async () => {
+      source.batches.push(numbers(0, 1).map((record) => ({ ...record, ...later('soon') })));
+      world.start(config);
+      const error = await world.failed();
+      assert.deepEqual([error.code, error.field], ['DELAY_INVALID', 'rocketmq.delay.ms']);
+    });
+  });
 });

@@ -5,7 +5,8 @@ import { type ErrorPlace, isRetriable } from '../errors.ts';
 import type { TaskCounters } from '../host-protocol.ts';
 import { WrittenProperties } from '../property-writer.ts';
 import type { AckSegment, AckTracker, TrackedPoll } from './ack-tracker.ts';
-import type { SenderOptions } from './queue-sender.ts';
+import type { SenderOptions } from './delivery.ts';
+import { Runs } from './marks.ts';
 import type { RecordEncoder } from './record-encoder.ts';
 import { partId, RecordIds } from './record-id.ts';
 import type { ReplayWindow } from './replay.ts';
@@ -50,7 +51,7 @@ export class SourceDispatch {
   }
 
   get isEmpty(): boolean {
-    for (const { senders } of this.#routes.values()) if (senders.some((sender) => !sender.isEmpty)) return false;
+    for (const route of this.#routes.values()) if (!route.isEmpty) return false;
     return true;
   }
 
@@ -105,7 +106,7 @@ export class SourceDispatch {
 
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all([...this.#routes.values()].flatMap(({ senders }) => senders.map((sender) => sender.close())));
+    await Promise.all([...this.#routes.values()].map((route) => route.close()));
   }
 
   #add(record: SourceRecord, segment: AckSegment, index: number): void {
@@ -113,8 +114,16 @@ export class SourceDispatch {
     const ids = this.#ids;
     if (ids !== null && window.isOpen && window.meet(ids.text, segment, index)) return this.#deduplicated(segment, index);
     encoder.encode(record, ids);
-    const sender = this.#routeOf(record.topic).choose(record.queue, encoder.routeKey, segment.partition);
-    onAdded(sender.add(encoder.body, encoder.properties));
+    const route = this.#routeOf(record.topic);
+    const sender = route.choose(record.queue, encoder.routeKey, segment.partition);
+    const { body, properties, delayMs } = encoder;
+    if (delayMs > 0) {
+      const runs = new Runs();
+      runs.add(segment, index);
+      onAdded(route.delayed.add(sender.queue, body, properties, delayMs, runs));
+      return;
+    }
+    onAdded(sender.add(body, properties));
     sender.runs.add(segment, index);
   }
 
@@ -126,15 +135,23 @@ export class SourceDispatch {
     const encoded = parts.map((part, i) => {
       const id = this.#ids === null ? null : partId(this.#ids.text, i);
       encoder.encode(part, id === null ? null : new WrittenProperties(Buffer.from(id)));
-      return { part, id, body: encoder.body, routeKey: encoder.routeKey, properties: encoder.properties.copy() };
+      const { body, routeKey, delayMs } = encoder;
+      return { part, id, body, routeKey, delayMs, properties: encoder.properties.copy() };
     });
     segment.split(index, parts.length);
-    for (const { part, id, body, routeKey, properties } of encoded) {
+    for (const { part, id, body, routeKey, delayMs, properties } of encoded) {
       if (id !== null && window.isOpen && window.meet(id, segment, index)) {
         this.#deduplicated(segment, index);
         continue;
       }
-      const sender = this.#routeOf(part.topic).choose(part.queue, routeKey, segment.partition);
+      const route = this.#routeOf(part.topic);
+      const sender = route.choose(part.queue, routeKey, segment.partition);
+      if (delayMs > 0) {
+        const runs = new Runs();
+        runs.addPart(segment, index);
+        onAdded(route.delayed.add(sender.queue, body, properties, delayMs, runs));
+        continue;
+      }
       onAdded(sender.add(body, properties));
       sender.runs.addPart(segment, index);
     }
