@@ -141,7 +141,9 @@ describe('loadCatalogue', () => {
     await write('node_modules/ts-only/index.ts', plugin('myBad'));
     await write('hollow/readme.md', '');
     await write('good.mjs', plugin('myGood'));
+    await write('typed.ts', 'const a: number = 1;\nconst b: number = ;\n');
     const entries = [
+      'typed.ts',
       'throws.mjs',
       'syntax.mjs',
       'empty.mjs',
@@ -159,6 +161,7 @@ describe('loadCatalogue', () => {
     const { names, broken } = await loaded(...entries);
     assert.deepEqual(names, ['myGood']);
     const expected = [
+      /^SyntaxError: Expression expected \(.*typed\.ts:2\)$/,
       /^no database$/,
       /^SyntaxError: /,
       /exports no plugin/,

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { dirname, extname, isAbsolute, join, resolve, sep } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { AnyPlugin, BrokenPlugin } from './catalogue.ts';
 import { offerOwnSdk } from './own-sdk.ts';
 import { checkDefinition, looksLikeDefinition } from './shape.ts';
@@ -126,5 +126,8 @@ async function importDefinitions(file: string): Promise<{ plugins: AnyPlugin[]; 
 
 function textOf(error: unknown): string {
   if (!(error instanceof Error)) return `it threw ${String(error)}`;
-  return `${error.name === 'Error' ? '' : `${error.name}: `}${error.message}`;
+  // A module whose types cannot be stripped: the place is in the stack only.
+  const [, file, line] = /^(file:\/\/\S+|\/.+|[A-Z]:\\.+):(\d+)\n/.exec(error.stack ?? '') ?? [];
+  const place = file === undefined ? '' : ` (${file.startsWith('file:') ? fileURLToPath(file) : file}:${line})`;
+  return `${error.name === 'Error' ? '' : `${error.name}: `}${error.message}${place}`;
 }
