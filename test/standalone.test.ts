@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -68,6 +69,17 @@ describe('standalone', function () {
     await waitFor(() => /joined the cluster/.test(process.output()), 'it is starting');
     assert.equal(await process.interrupt(), 0, process.output());
     assert.match(process.output(), /stopped\n$/);
+  });
+
+  it("stops cleanly when npm's shell is ended, which tells it nothing", async function () {
+    if (process.platform === 'win32') return this.skip();
+    const script = `'${process.execPath}' '${ROOT}cli/bin/rocketmq-connect.js' standalone --data-dir '${dataDir}' --rest-port 0 --grpc-port 0; true`;
+    const shell = spawn('sh', ['-c', script], { cwd, env: { PATH: process.env['PATH'], npm_lifecycle_event: 'start' } });
+    let output = '';
+    shell.stdout.on('data', (chunk: Buffer) => (output += chunk));
+    await waitFor(() => output.includes('is ready'), 'it is ready');
+    shell.kill('SIGTERM');
+    await waitFor(() => output.endsWith('stopped\n'), 'it has stopped');
   });
 
   it('goes on at once after kill -9: no old lease is waited for, no line lost or doubled', async () => {

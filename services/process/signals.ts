@@ -1,5 +1,6 @@
 /** A terminal signals the whole process group, and npm or a wrapper passes the signal on: what comes so soon is the same one again. */
 const SAME_SIGNAL_MS = 300;
+const PARENT_CHECK_MS = 500;
 
 export interface EndRequest {
   /** Resolves at the first SIGINT or SIGTERM. */
@@ -11,10 +12,16 @@ export interface EndRequest {
 /**
  * Listens for SIGINT and SIGTERM and keeps the process alive until one comes; a second one ends the process at once. Call it before the
  * start: a signal that comes during the start must stop what was started in order, too.
+ *
+ * npm passes SIGTERM to the shell that it runs its script in, and many shells die of it without telling this process, which would keep the
+ * ports and the data folder: under npm, the end of the parent asks for the end as well.
  */
 export function listenForEnd(): EndRequest {
   const signals = ['SIGINT', 'SIGTERM'] as const;
-  const alive = setInterval(() => {}, 60_000);
+  const parent = process.env['npm_lifecycle_event'] === undefined ? undefined : process.ppid;
+  const alive = setInterval(() => {
+    if (parent !== undefined && process.ppid !== parent) onSignal();
+  }, PARENT_CHECK_MS);
   let askedAt: number | undefined;
   let ask: () => void = () => {};
   const asked = new Promise<void>((resolve) => {
