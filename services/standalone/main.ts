@@ -45,7 +45,7 @@ async function runUntil(end: EndRequest, { settings, file }: LoadedSettings, opt
   say(`RocketMQ Connect ${context.version} is ready in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
   say(`  REST  ${url}   docs ${url}/docs   gRPC ${context.address()}   data ${context.dataDirectory}`);
 
-  if (options.quickstart) await Promise.race([sayQuickstart(context), end.asked]);
+  if (options.quickstart) await sayQuickstart(context, end);
   const line = startLiveLine(context, process.stdout.isTTY === true);
   await end.asked;
   line.stop();
@@ -54,13 +54,24 @@ async function runUntil(end: EndRequest, { settings, file }: LoadedSettings, opt
   say('stopped');
 }
 
-async function sayQuickstart(context: ProcessContext): Promise<void> {
-  try {
-    const loaded = await loadQuickstart(context);
-    if (loaded !== null) say(`  quickstart: echo hello >> ${loaded.source}   then look at ${loaded.copy}`);
-  } catch (error) {
-    context.log.error('the quickstart could not be loaded', { error: error instanceof Error ? error.message : String(error) });
-  }
+async function sayQuickstart(context: ProcessContext, end: EndRequest): Promise<void> {
+  let asked = false;
+  const quickstart = async (): Promise<void> => {
+    try {
+      const loaded = await loadQuickstart(context);
+      if (loaded !== null) say(`  quickstart: echo hello >> ${loaded.source}   then look at ${loaded.copy}`);
+    } catch (error) {
+      // Whoever asks for the end takes the services away from it.
+      if (!asked)
+        context.log.error('the quickstart could not be loaded', { error: error instanceof Error ? error.message : String(error) });
+    }
+  };
+  await Promise.race([
+    quickstart(),
+    end.asked.then(() => {
+      asked = true;
+    }),
+  ]);
 }
 
 function say(text: string): void {
