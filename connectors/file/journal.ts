@@ -1,4 +1,4 @@
-import { constants, readFileSync } from 'node:fs';
+import { constants, readFileSync, writeSync } from 'node:fs';
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { type FileState, isFileState } from './file-state.ts';
@@ -47,7 +47,7 @@ export class Journal {
     const handle = await open(journalPath(path), constants.O_RDWR | constants.O_CREAT, 0o644);
     const journal = new Journal(handle, note);
     try {
-      await journal.#write();
+      journal.#write();
       await handle.datasync();
       await syncFolder(path);
       return journal;
@@ -58,15 +58,15 @@ export class Journal {
   }
 
   /** Notes how far the next write may reach. Before the write. */
-  async intend(rotation: number, end: number): Promise<void> {
+  intend(rotation: number, end: number): void {
     this.#note = { ...this.#note, rotation, end };
-    await this.#write();
+    this.#write();
   }
 
   /** Notes that the file was taken as it is. */
   async rebase(base: FileState): Promise<void> {
     this.#note = { ...this.#note, base, rotation: base.rotation, end: base.length };
-    await this.#write();
+    this.#write();
     await this.#handle.datasync();
   }
 
@@ -74,10 +74,10 @@ export class Journal {
     return this.#handle.close();
   }
 
-  async #write(): Promise<void> {
-    // One block of fixed size in one call: a process that dies leaves the old or the new one.
-    const block = Buffer.from(`${JSON.stringify(this.#note).padEnd(blockBytes - 1)}\n`);
-    await this.#handle.write(block, 0, block.length, 0);
+  #write(): void {
+    // One block of fixed size in one call: a process that dies leaves the old or the new one. Not by a promise: it comes before every write of
+    // lines, and the way through the thread pool would take longer than they.
+    writeSync(this.#handle.fd, `${JSON.stringify(this.#note).padEnd(blockBytes - 1)}\n`, 0);
   }
 }
 

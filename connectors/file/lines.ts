@@ -2,7 +2,8 @@ import { FatalError, Schemas, type SourceOffset, type SourcePartition, type Sour
 import type { Head } from './head.ts';
 
 const newline = 10;
-const chunkBytes = 512 * 1024;
+/** Lines are slices of their chunk, which lives as long as the last of them: small enough to die before the collector moves it to the old. */
+const chunkBytes = 128 * 1024;
 const leastBytes = 16 * 1024;
 
 /** What is the same for all lines of a file. */

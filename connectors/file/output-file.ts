@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, fstatSync } from 'node:fs';
 import { access, type FileHandle, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ConnectError, FatalError, type JsonValue, type SinkState, type SinkTaskContext } from '@rocketmq-connect/sdk';
@@ -139,7 +139,7 @@ export class OutputFile {
       return from;
     }
     const { length, rotation } = this.#state;
-    await this.#journal.intend(rotation, length + to - from);
+    this.#journal.intend(rotation, length + to - from);
     if (length === 0) this.#state = { ...this.#state, sinceMs: this.#context.now() };
     this.#unsynced = true;
     this.#unflushed = true;
@@ -164,7 +164,7 @@ export class OutputFile {
       });
     }
     if (this.#config['file.fsync'] !== 'never') await this.#handle.datasync();
-    await this.#journal.intend(rotation, 0);
+    this.#journal.intend(rotation, 0);
     await rename(this.#path, target);
     this.#unsyncedFolder = true;
     this.#state = { ...this.#state, rotation };
@@ -210,7 +210,7 @@ export class OutputFile {
 
   /** Nobody else has written to the file. */
   async #checkUntouched(): Promise<void> {
-    const { size } = await this.#handle.stat();
+    const { size } = fstatSync(this.#handle.fd);
     const { length } = this.#state;
     if (size === length) return;
     await this.#adopt(

@@ -18,7 +18,7 @@ const config = Type.Object({
   ),
   topic: Type.String({ minLength: 1, description: 'The topic to publish data to', importance: 'high' }),
   'batch.size': Type.Integer({
-    default: 2000,
+    default: 500,
     minimum: 1,
     description: 'The maximum number of records the source task can read from the file each time it is polled',
     importance: 'low',

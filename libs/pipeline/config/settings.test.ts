@@ -30,7 +30,7 @@ describe('pipelineSettings', () => {
       topics: [],
       topicsRegex: '',
       topicDiscoveryIntervalMs: 1000,
-      putMaxRecords: 2000,
+      putMaxRecords: 500,
     });
   });
 

@@ -58,7 +58,7 @@ export const SinkKeys = {
   'put.max.records': Type.Integer({
     minimum: 1,
     maximum: 100_000,
-    default: 2000,
+    default: 500,
     title: 'Records per put max',
     description: 'Records that the sink gets at once, at most.',
     importance: 'low',

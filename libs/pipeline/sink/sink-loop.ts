@@ -1,4 +1,5 @@
 import type { FetchedMessages } from '@rocketmq-connect/message-log';
+import { inParts } from '@rocketmq-connect/message-log/slices';
 import { type Clock, type ConnectError, FatalError, type SinkRecord, type SinkTask, sleep } from '@rocketmq-connect/sdk';
 import { type ErrorPlace, isRetriable } from '../errors.ts';
 import type { CommitContent } from '../host-protocol.ts';
@@ -29,6 +30,8 @@ export interface SinkLoopOptions extends SinkInputOptions {
 }
 
 const READ_WAIT_MS = 1000;
+/** Readers fetch ahead by themselves. What is read at once lives until all of it is put: little enough to die young. */
+const READ_BYTES_MAX = 256 * 1024;
 const MAX_STATE_BYTES = 64 * 1024;
 const LAST_FREEZE = -1;
 /** A stop does not wait longer for the store and the log: what they do not know of comes again. */
@@ -79,7 +82,7 @@ export class SinkLoop {
         }
         await turns.take();
         try {
-          this.#read = await input.read(settings.bytesInFlightMax, READ_WAIT_MS, stopSignal);
+          this.#read = await input.read(Math.min(settings.bytesInFlightMax, READ_BYTES_MAX), READ_WAIT_MS, stopSignal);
           failures = 0;
         } catch (error) {
           if (stopSignal.aborted) return;
@@ -192,7 +195,8 @@ export class SinkLoop {
       counters.polled += count;
       counters.inFlight += count;
     }
-    for (const messages of fetched) {
+    // No more at a time than is put at once: records that outlive a turn of the nursery cost more than all else.
+    for (const messages of inParts(fetched, settings.putMaxRecords)) {
       const records = await stages.decode(messages);
       for (let i = 0; i < records.length; i++) {
         const transformed = stages.take(records[i] ?? null, messages);
