@@ -1,6 +1,6 @@
 // Dependencies point inward: services → libs → sdk; connectors → sdk only (docs/architecture.md, "Folders").
 const ADAPTERS =
-  '^libs/(metadata-store/(embedded|simulated|etcd)|message-log/(embedded|simulated|remoting)|mesh/(grpc|simulated)|telemetry/pino|configuration/system-clock)';
+  '^libs/(metadata-store/(embedded|simulated|etcd)|message-log/(embedded|simulated|remoting|proxy)|mesh/(grpc|simulated)|telemetry/pino|configuration/system-clock)';
 const TEST = '\\.test\\.ts$|^test/|^bench/|^scripts/';
 
 module.exports = {
@@ -33,13 +33,26 @@ module.exports = {
     },
     {
       name: 'hosts-import-the-data-path-only',
-      comment: 'A task host pays for what it imports: no gRPC, logger, metadata or telemetry.',
+      comment: 'A task host pays for what it imports: no logger, metadata or telemetry.',
       severity: 'error',
       from: { path: '^services/task-runner-service/hosts/thread-main' },
       to: {
-        path: '^(libs/(mesh|telemetry|metadata-store|cluster|placement)|proto)/|node_modules/(@grpc|pino|fastify|@opentelemetry)',
+        path: '^(libs/(mesh|telemetry|metadata-store|cluster|placement)|proto)/|node_modules/(pino|fastify|egg-logger|@opentelemetry)',
         reachable: true,
       },
+    },
+    {
+      name: 'grpc-in-hosts-through-the-proxy-adapter-only',
+      comment: 'A host imports that adapter when it is used.',
+      severity: 'error',
+      from: { path: '^(libs/(pipeline|message-log)|services/task-runner-service/hosts)/', pathNot: ['^libs/message-log/proxy/', TEST] },
+      to: { path: 'node_modules/(@grpc|google-protobuf|rocketmq-client-nodejs)' },
+    },
+    {
+      name: 'the-proxy-adapter-is-imported-when-it-is-used',
+      severity: 'error',
+      from: { path: '^services/task-runner-service/hosts/' },
+      to: { path: '^libs/message-log/proxy/', dependencyTypesNot: ['type-only', 'dynamic-import'] },
     },
     { name: 'no-orphans-in-libs', severity: 'error', from: { orphan: true, path: '^libs/', pathNot: [TEST, 'index\\.ts$'] }, to: {} },
     { name: 'not-to-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },

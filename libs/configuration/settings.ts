@@ -87,13 +87,18 @@ export const SettingsSchema = Type.Object({
       description: 'Name servers (host:port) of a RocketMQ cluster, 4.4 or newer; empty: the embedded message log in the data folder.',
       default: [],
     }),
+    proxy: Type.Array(Type.String(), {
+      description:
+        'gRPC proxies (host:port) of a RocketMQ 5 cluster, where name servers and brokers cannot be reached: see docs/rocketmq-proxy.md. Not with namesrv.',
+      default: [],
+    }),
     accessKey: Type.String({ description: 'Access key, where brokers ask for one.', default: '' }),
     secretKey: Type.String({
       description: 'Secret of the access key, by reference: `${env:NAME}` or `${file:/path}`, never the secret itself.',
       default: '',
       secret: true,
     }),
-    tls: Type.Boolean({ description: 'Encrypt the connections to name servers and brokers.', default: false }),
+    tls: Type.Boolean({ description: 'Encrypt the connections to name servers and brokers, or to proxies.', default: false }),
     tlsCaFile: Type.String({ description: "PEM file of the authorities to trust; empty: the system's.", default: '' }),
   }),
   messageLog: Type.Object({

@@ -187,6 +187,8 @@ export const PropertyName = {
   timestamp: 'connect.timestamp',
   /** A tombstone: the value is null. */
   nullValue: 'rmqc.null',
+  /** The value is empty, where the log takes no empty body. */
+  emptyBody: 'rmqc.empty',
   /** The key as base64, where it is not text or KEYS are other ones. */
   binaryKey: 'rmqc.k64',
   /** Prefix of a header that text cannot hold: base64. */

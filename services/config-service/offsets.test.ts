@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { StoredAlter, StoredCommit } from '@rocketmq-connect/proto/storage';
+import { StoredAlter, StoredCommit, StoredRunner } from '@rocketmq-connect/proto/storage';
 import { type ConfigMesh, configMesh, fileConfig, sinkConfig, sinkOffset, sourceOffset } from '../../test/support/config-mesh.ts';
 
 describe('offsets', () => {
@@ -54,6 +54,24 @@ describe('offsets', () => {
     const sink = await mesh.running('s', 1, sinkConfig);
     await mesh.commit({ connector: 's', generation: sink.generation, token: sink.tokens[0] ?? 0n, offsets: [sinkOffset(3, 10)] });
     assert.deepEqual(await shown('s'), ['{"rocketmq_topic":"t","rocketmq_broker":"b","rocketmq_queue":3} {"rocketmq_offset":10}']);
+  });
+
+  it('of a sink are neither shown nor changed where the message log keeps them', async () => {
+    await stopped(sinkConfig);
+    await mesh.running('source');
+    const runner = { ...StoredRunner.create(), id: 'r2', session: 's2', logKeepsPositions: true };
+    const key = mesh.keys.runner('r2');
+    await mesh.run(mesh.hand.txn({ compare: [], then: [{ op: 'put', key, value: JSON.stringify(StoredRunner.toJSON(runner)) }] }));
+    for (const call of [
+      () => mesh.offsets.get({ connector: 'c' }),
+      () => alter([[{ a: 1 }, null]]),
+      () => mesh.offsets.reset({ connector: 'c' }),
+    ]) {
+      const { kind, code, field, message, remedy } = await mesh.failure(call());
+      assert.deepEqual([kind, code, field], ['config', 'LOG_KEEPS_POSITIONS', 'connector']);
+      assert.match(`${message} ${remedy}`, /the sink c has no offsets here.*mqadmin consumerProgress -g connect-c/);
+    }
+    assert.deepEqual(await shown('source'), []);
   });
 
   it('S077: of a RUNNING or PAUSED connector cannot be changed', async () => {

@@ -3,7 +3,8 @@ import type { Handlers } from '@rocketmq-connect/mesh';
 import type { KeyValue } from '@rocketmq-connect/metadata-store';
 import { ConnectorType } from '@rocketmq-connect/proto/common';
 import type { OffsetServiceDefinition } from '@rocketmq-connect/proto/offset';
-import { StoredOffset, type StoredSpec } from '@rocketmq-connect/proto/storage';
+import { StoredOffset, StoredRunner, type StoredSpec } from '@rocketmq-connect/proto/storage';
+import { ConfigError } from '@rocketmq-connect/sdk';
 import { type AlterWatch, alterOffsets, type OffsetAlteration, requireStopped } from './alteration.ts';
 import { offsetOperation } from './commit-piece.ts';
 import type { ConfigContext } from './context.ts';
@@ -16,11 +17,13 @@ export function offsetHandlers(context: ConfigContext, watch: AlterWatch): Handl
   return {
     get: async ({ connector }) => {
       const { spec } = await requireSpec(context, connector);
+      await requireKeptPositions(context, spec);
       const offsets = await storedOffsets(context, spec);
       return { offsets: offsets.map(toPartitionOffset).sort((a, b) => (a.partitionJson < b.partitionJson ? -1 : 1)) };
     },
     alter: async ({ connector, offsets }, call) => {
       const { spec } = await requireSpec(context, connector);
+      await requireKeptPositions(context, spec);
       requireStopped(spec);
       const changes = parseOffsetChanges(spec.type, offsets, await storedOffsets(context, spec));
       await alterOffsets(context, watch, connector, call.identity, alteration(context, spec, changes));
@@ -28,11 +31,24 @@ export function offsetHandlers(context: ConfigContext, watch: AlterWatch): Handl
     },
     reset: async ({ connector }, call) => {
       const { spec } = await requireSpec(context, connector);
+      await requireKeptPositions(context, spec);
       requireStopped(spec);
       await alterOffsets(context, watch, connector, call.identity, await resetting(context, spec));
       return { message: 'The offsets for this connector have been reset successfully' };
     },
   };
+}
+
+/** Throws `ConfigError` for a sink whose positions are kept by the message log: nothing is here that could be shown or changed. */
+async function requireKeptPositions(context: ConfigContext, { name, type }: StoredSpec): Promise<void> {
+  if (type !== ConnectorType.SINK) return;
+  const { kvs } = await context.store.range(context.keys.runners);
+  if (!kvs.some((kv) => decodeStored(StoredRunner, kv).logKeepsPositions)) return;
+  throw new ConfigError(`the sink ${name} has no offsets here: it reads through the gRPC proxy of RocketMQ, which keeps them itself`, {
+    code: 'LOG_KEEPS_POSITIONS',
+    field: 'connector',
+    remedy: `see and set those of its consumer group by RocketMQ's tools: mqadmin consumerProgress -g connect-${name}, mqadmin resetOffsetByTime`,
+  });
 }
 
 /** The positions that the connector's present type has; others are left from before a change of its class. */

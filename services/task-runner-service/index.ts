@@ -35,6 +35,8 @@ export interface TaskRunnerDeps {
   readonly zone: string;
   /** Units at most; 0: no limit. */
   readonly capacity: number;
+  /** The message log of its hosts keeps the positions of sinks. */
+  readonly logKeepsPositions?: boolean;
   readonly version: string;
   readonly hosts: TaskHosts;
   /** Shared with the hosts. */

@@ -3,9 +3,11 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Settings } from '@rocketmq-connect/configuration';
 import { EmbeddedLog } from '@rocketmq-connect/message-log/embedded/log';
+import type { ProxyLogConnection } from '@rocketmq-connect/message-log/proxy/client';
 import type { RemotingLogConnection } from '@rocketmq-connect/message-log/remoting/client';
 import { DeadlineWord } from '@rocketmq-connect/pipeline/task-host';
 import { type ProcessContext, type ProcessService, secretOf } from '@rocketmq-connect/process';
+import { ConfigError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import { type LogConnection, ThreadHosts } from './hosts/thread-hosts.ts';
 import { createTaskRunner } from './index.ts';
@@ -17,8 +19,7 @@ const BLOCKED_AFTER_MS = 30_000;
 export async function taskRunner(context: ProcessContext): Promise<ProcessService> {
   const { store, keys, clock, random, rpc, configEndpoints, settings, version, dataDirectory, baseDirectory } = context;
   const log = context.log.child({ service: 'task-runner' });
-  const messages =
-    settings.rocketmq.namesrv.length > 0 ? remotingLog(settings, baseDirectory) : await embeddedLog(settings, dataDirectory, log);
+  const messages = await openMessages(settings, baseDirectory, dataDirectory, log);
   const deadline = new DeadlineWord();
   const service = createTaskRunner({
     store,
@@ -34,6 +35,7 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
     labels: {},
     zone: settings.runner.zone,
     capacity: settings.runner.capacity,
+    logKeepsPositions: messages.keepsPositions,
     deadline,
     hosts: new ThreadHosts({
       connectLog: messages.connect,
@@ -70,33 +72,57 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
 
 interface Messages {
   readonly connect: () => LogConnection;
+  /** Those of sinks, instead of the metadata store. */
+  readonly keepsPositions: boolean;
   close(): Promise<void>;
+}
+
+async function openMessages(settings: Settings, baseDirectory: string, dataDirectory: string, log: Logger): Promise<Messages> {
+  const { namesrv, proxy } = settings.rocketmq;
+  if (namesrv.length > 0 && proxy.length > 0) {
+    throw new ConfigError('rocketmq.namesrv and rocketmq.proxy are both given', {
+      field: 'rocketmq.proxy',
+      remedy:
+        'Give one of them: the name servers where brokers can be reached (faster, and sinks keep positions of their own), else the proxies.',
+    });
+  }
+  if (namesrv.length > 0) return remotingLog(settings, baseDirectory);
+  if (proxy.length > 0) return proxyLog(settings, baseDirectory);
+  return embeddedLog(settings, dataDirectory, log);
 }
 
 async function embeddedLog(settings: Settings, dataDirectory: string, log: Logger): Promise<Messages> {
   const { flush, segmentBytes, retentionMs, retentionBytes } = settings.messageLog;
   const messages = await EmbeddedLog.open(join(dataDirectory, 'messages'), { flush, segmentBytes, retentionMs, retentionBytes });
   for (const finding of messages.findings) log.warn('the message log was repaired', { ...finding });
-  return { connect: () => messages.connect(), close: () => messages.close() };
+  return { connect: () => messages.connect(), keepsPositions: false, close: () => messages.close() };
 }
 
 /** Hosts connect by themselves; here is only what they are told. */
-function remotingLog({ rocketmq, runner }: Settings, baseDirectory: string): Messages {
-  const { namesrv, accessKey, tls, tlsCaFile } = rocketmq;
+function remotingLog(settings: Settings, baseDirectory: string): Messages {
+  const base = { kind: 'remoting' as const, nameServers: settings.rocketmq.namesrv, ...access(settings, baseDirectory) };
+  return told(settings, false, (clientId) => ({ ...base, clientId }) satisfies RemotingLogConnection);
+}
+
+function proxyLog(settings: Settings, baseDirectory: string): Messages {
+  const base = { kind: 'proxy' as const, proxies: settings.rocketmq.proxy, ...access(settings, baseDirectory) };
+  return told(settings, true, (clientId) => ({ ...base, clientId }) satisfies ProxyLogConnection);
+}
+
+function access({ rocketmq }: Settings, baseDirectory: string) {
+  const { accessKey, tls, tlsCaFile } = rocketmq;
   const secretKey = secretOf('rocketmq.secretKey', rocketmq.secretKey);
-  const base = {
-    kind: 'remoting' as const,
-    nameServers: namesrv,
+  return {
     ...(accessKey === '' ? {} : { credentials: { accessKey, secretKey } }),
     ...(tls ? { tls: tlsCaFile === '' ? {} : { ca: readFileSync(resolve(baseDirectory, tlsCaFile), 'utf8') } } : {}),
   };
+}
+
+function told({ runner }: Settings, keepsPositions: boolean, connection: (clientId: string) => LogConnection['connection']): Messages {
   let hosts = 0;
   return {
-    connect: () => ({
-      connection: { ...base, clientId: `${runner.id}@${process.pid}#${++hosts}` } satisfies RemotingLogConnection,
-      transferList: [],
-      release: () => {},
-    }),
+    connect: () => ({ connection: connection(`${runner.id}@${process.pid}#${++hosts}`), transferList: [], release: () => {} }),
+    keepsPositions,
     close: async () => {},
   };
 }

@@ -13,6 +13,7 @@ export interface RunnerOptions {
   readonly labels: Readonly<Record<string, string>>;
   readonly zone: string;
   readonly capacity: number;
+  readonly logKeepsPositions?: boolean;
   readonly leaseTtlMs: number;
   readonly deadline: DeadlineWord;
   readonly tools: Omit<UnitTools, 'view' | 'canRun'>;
@@ -82,14 +83,24 @@ export class Runner {
   }
 
   async #join(): Promise<void> {
-    const { id, endpoint, labels, zone, capacity, leaseTtlMs, deadline, tools } = this.#options;
+    const { id, endpoint, labels, zone, capacity, logKeepsPositions = false, leaseTtlMs, deadline, tools } = this.#options;
     const { store, keys, clock, random, log, version } = tools;
     const name = `${id}-${Math.floor(random() * 2 ** 48).toString(16)}`;
     const session = await openSession({
       store,
       keys,
       clock,
-      runner: { id, session: name, endpoint: endpoint(), labels: { ...labels }, zone, capacity, ...this.#plugins, version },
+      runner: {
+        id,
+        session: name,
+        endpoint: endpoint(),
+        labels: { ...labels },
+        zone,
+        capacity,
+        logKeepsPositions,
+        ...this.#plugins,
+        version,
+      },
       ttlMs: leaseTtlMs,
       deadline,
       onEnding: (reason) => this.#end(reason),

@@ -15,6 +15,7 @@ export const rocketmq = {
   nameServer: `127.0.0.1:${FIRST_PORT}`,
   broker: `127.0.0.1:${FIRST_PORT + 10}`,
   proxy: `127.0.0.1:${FIRST_PORT + 20}`,
+  proxyGrpc: `127.0.0.1:${FIRST_PORT + 21}`,
 } as const;
 
 /** For a `before` hook: real servers are up, started if they are not. Fetching their jars for the first time takes minutes. */

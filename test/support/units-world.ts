@@ -200,7 +200,18 @@ export class TestRunner {
     const keepAlive = (): void => void clock.after(3000, () => void lease.keepAlive().then((ttl) => ttl > 0 && keepAlive(), keepAlive));
     keepAlive();
     const plugins = [{ name: 'Scripted', version: '1.0.0', kind: PluginKind.SOURCE, aliases: [], secretKeys: [] }];
-    const stored = { id: name, session, endpoint: `${name}:1`, labels: {}, zone: '', capacity: 0, plugins, brokenPlugins: [], version: '' };
+    const stored = {
+      id: name,
+      session,
+      endpoint: `${name}:1`,
+      labels: {},
+      zone: '',
+      capacity: 0,
+      plugins,
+      brokenPlugins: [],
+      logKeepsPositions: false,
+      version: '',
+    };
     const value = JSON.stringify(StoredRunner.toJSON(stored));
     const put = { op: 'put', key: keys.runner(name), value, leaseId: lease.id } as const;
     let { revision } = await store.txn({ compare: [], then: [put] });

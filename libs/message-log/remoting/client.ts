@@ -1,5 +1,6 @@
 import { type Clock, ConfigError, ConnectError, type Random, RetriableError, sleep } from '@rocketmq-connect/sdk';
 import { checkBatch, checkPosition, notWithThisLog } from '../checks.ts';
+import { groupName } from '../group-name.ts';
 import type {
   LogCapabilities,
   MessageBatch,
@@ -261,11 +262,4 @@ function checkAddresses(addresses: readonly string[]): void {
     field: 'rocketmq.namesrv',
     remedy: 'Give host:port of one or several name servers, for example 10.0.0.1:9876.',
   });
-}
-
-/** Brokers take fewer characters in the name of a group than we do in the name of a connector. */
-function groupName(group: string): string {
-  return group
-    .replace(/[^A-Za-z0-9_%|-]/gu, (character) => [...Buffer.from(character)].map((byte) => `%${byte.toString(16)}`).join(''))
-    .slice(0, 120);
 }

@@ -100,6 +100,18 @@ describe('validateConnector', () => {
     }
   });
 
+  it('refuses what the message log cannot do, with the reason, and says what has no effect with it', () => {
+    const proxy = { assign: false, subscribe: true, createTopic: false, delay: true };
+    const validate = (config: Record<string, string>) => validateConnector(catalogue, '', config, undefined, proxy);
+    const { topics: _, ...noTopics } = completeSink as Record<string, string>;
+    assert.match(errorsOf(validate({ ...noTopics, 'topics.regex': 't.*' }))['topics.regex']?.[0] ?? '', /lists no topics/);
+    const required = { ...complete, 'exactly.once.support': 'required' };
+    assert.match(errorsOf(validate(required))['exactly.once.support']?.[0] ?? '', /no positions/);
+    assert.deepEqual(errorsOf(validate(completeSink)), {});
+    assert.match(validate(completeSink).warnings.join(), /where a new consumer group begins is up to the broker/);
+    assert.deepEqual(validateConnector(catalogue, '', completeSink).warnings, []);
+  });
+
   it("S059: says what is missing or wrong in Kafka Connect's words", () => {
     const validation = validateConnector(catalogue, 'LinesSource', { 'connector.class': 'LinesSource', 'tasks.max': 'x' });
     assert.deepEqual(errorsOf(validation), {

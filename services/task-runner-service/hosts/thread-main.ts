@@ -4,6 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '@rocketmq-connect/configuration/system-clock';
 import type { MessageLog } from '@rocketmq-connect/message-log';
 import type { EmbeddedLogConnection } from '@rocketmq-connect/message-log/embedded/client';
+import type { ProxyLogConnection } from '@rocketmq-connect/message-log/proxy/client';
 import type { RemotingLogConnection } from '@rocketmq-connect/message-log/remoting/client';
 import { createHostRuntime } from '@rocketmq-connect/pipeline/host/host-runtime';
 import type { HostCommand, HostEvent } from '@rocketmq-connect/pipeline/host-protocol';
@@ -20,7 +21,7 @@ const port = parentPort;
 const { log, deadline, pulse, plugins, baseDirectory } = workerData as ThreadHostData;
 
 const runtime = createHostRuntime({
-  log: await connectLog(log as EmbeddedLogConnection | RemotingLogConnection),
+  log: await connectLog(log as EmbeddedLogConnection | RemotingLogConnection | ProxyLogConnection),
   catalogue: await loadCatalogue({ builtIn: builtInConnectors, plugins, baseDirectory }),
   clock: systemClock,
   random: Math.random,
@@ -43,13 +44,17 @@ port.postMessage({ type: 'ready' } satisfies HostEvent);
 flushCompileCache();
 
 /** Imports the one adapter that is used. */
-async function connectLog(connection: EmbeddedLogConnection | RemotingLogConnection): Promise<MessageLog> {
+async function connectLog(connection: EmbeddedLogConnection | RemotingLogConnection | ProxyLogConnection): Promise<MessageLog> {
   switch (connection.kind) {
     case 'embedded':
       return (await import('@rocketmq-connect/message-log/embedded/client')).connectEmbeddedLog(connection);
     case 'remoting': {
       const { connectRemotingLog } = await import('@rocketmq-connect/message-log/remoting/client');
       return connectRemotingLog(connection, { clock: systemClock, random: Math.random });
+    }
+    case 'proxy': {
+      const { connectProxyLog } = await import('@rocketmq-connect/message-log/proxy/client');
+      return connectProxyLog(connection, { clock: systemClock, random: Math.random, pid: process.pid });
     }
   }
 }

@@ -1,35 +1,20 @@
 import { isUtf8 } from 'node:buffer';
-import { type Converter, DataError, defineConverter, type Schema, type SchemaAndValue, type Static, Type } from '@rocketmq-connect/sdk';
+import { type Converter, DataError, defineConverter, LogicalName, type Schema, type SchemaAndValue, Type } from '@rocketmq-connect/sdk';
 import { parseExact } from './json-parse.ts';
-import { type JsonDialect, type PayloadOptions, payloadFromJson, payloadToJson, withoutSchema } from './json-payload.ts';
+import { type PayloadOptions, payloadFromJson, payloadToJson, withoutSchema } from './json-payload.ts';
 import { JsonSchemaReader, JsonSchemaWriter } from './json-schema.ts';
 import { plainJson } from './plain-json.ts';
 
 /**
  * JSON as Kafka Connect's JsonConverter writes it: with `schemas.enable` in an envelope `{"schema": ..., "payload": ...}`, else
- * the value alone. Reads that of apache/rocketmq-connect too.
+ * the value alone.
  */
 export const jsonConverter = defineConverter({
   name: 'JsonConverter',
   version: '1.0.0',
   description: 'JSON, with the schema in an envelope or without.',
   aliases: ['org.apache.kafka.connect.json.JsonConverter'],
-  config: jsonConfig(),
-  create: createJson('kafka'),
-});
-
-/** The same, for topics that sinks of apache/rocketmq-connect read: logical types have the names that it knows. */
-export const rocketmqJsonConverter = defineConverter({
-  name: 'RocketmqJsonConverter',
-  version: '1.0.0',
-  description: 'JSON as apache/rocketmq-connect writes it: as JsonConverter, with other names of logical types in schemas.',
-  aliases: ['org.apache.rocketmq.connect.runtime.converter.record.json.JsonConverter'],
-  config: jsonConfig(),
-  create: createJson('openmessaging'),
-});
-
-function jsonConfig() {
-  return Type.Object({
+  config: Type.Object({
     'schemas.enable': Type.Boolean({
       default: true,
       title: 'Enable Schemas',
@@ -76,13 +61,9 @@ function jsonConfig() {
       group: 'Serialization',
       width: 'medium',
     }),
-  });
-}
-
-function createJson(dialect: JsonDialect) {
-  return (config: Static<ReturnType<typeof jsonConfig>>): ((isKey: boolean) => Converter) => {
+  }),
+  create: (config) => {
     const options: PayloadOptions = {
-      dialect,
       numericDecimals: config['decimal.format'].toUpperCase() === 'NUMERIC',
       replaceNull: config['replace.null.with.default'],
     };
@@ -93,8 +74,8 @@ function createJson(dialect: JsonDialect) {
       const fixed = content === '' ? undefined : new JsonSchemaReader(options, 1).read(parse(content, 'schema.content', true));
       return envelopeConverter(options, cacheMax, fixed);
     };
-  };
-}
+  },
+});
 
 function plainConverter(options: PayloadOptions): Converter {
   return {
@@ -155,7 +136,7 @@ function schemaAndValue(schema: Schema | undefined, payload: unknown, options: P
 
 // A schema without them is the common case, and parses several times as fast.
 function mentionsDecimals(text: string): boolean {
-  return text.includes('.Decimal"');
+  return text.includes(LogicalName.decimal);
 }
 
 function isEnvelope(value: unknown): value is { readonly schema: unknown; readonly payload: unknown } {

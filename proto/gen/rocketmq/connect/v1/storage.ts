@@ -186,6 +186,8 @@ export interface StoredRunner {
   version: string;
   /** What its configuration names and cannot be loaded. */
   brokenPlugins: BrokenPlugin[];
+  /** Its message log keeps the positions of sinks, so that none are committed. */
+  logKeepsPositions: boolean;
 }
 
 export interface StoredRunner_LabelsEntry {
@@ -2556,6 +2558,7 @@ function createBaseStoredRunner(): StoredRunner {
     plugins: [],
     version: "",
     brokenPlugins: [],
+    logKeepsPositions: false,
   };
 }
 
@@ -2587,6 +2590,9 @@ export const StoredRunner: MessageFns<StoredRunner> = {
     }
     for (const v of message.brokenPlugins) {
       BrokenPlugin.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.logKeepsPositions !== false) {
+      writer.uint32(80).bool(message.logKeepsPositions);
     }
     return writer;
   },
@@ -2679,6 +2685,14 @@ export const StoredRunner: MessageFns<StoredRunner> = {
             message.brokenPlugins.push(BrokenPlugin.decode(reader, reader.uint32()));
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.logKeepsPositions = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2719,6 +2733,11 @@ export const StoredRunner: MessageFns<StoredRunner> = {
         : globalThis.Array.isArray(object?.broken_plugins)
         ? object.broken_plugins.map((e: any) => BrokenPlugin.fromJSON(e))
         : [],
+      logKeepsPositions: isSet(object.logKeepsPositions)
+        ? globalThis.Boolean(object.logKeepsPositions)
+        : isSet(object.log_keeps_positions)
+        ? globalThis.Boolean(object.log_keeps_positions)
+        : false,
     };
   },
 
@@ -2757,6 +2776,9 @@ export const StoredRunner: MessageFns<StoredRunner> = {
     if (message.brokenPlugins?.length) {
       obj.brokenPlugins = message.brokenPlugins.map((e) => BrokenPlugin.toJSON(e));
     }
+    if (message.logKeepsPositions !== false) {
+      obj.logKeepsPositions = message.logKeepsPositions;
+    }
     return obj;
   },
 
@@ -2782,6 +2804,7 @@ export const StoredRunner: MessageFns<StoredRunner> = {
     message.plugins = object.plugins?.map((e) => PluginRef.fromPartial(e)) || [];
     message.version = object.version ?? "";
     message.brokenPlugins = object.brokenPlugins?.map((e) => BrokenPlugin.fromPartial(e)) || [];
+    message.logKeepsPositions = object.logKeepsPositions ?? false;
     return message;
   },
 };
