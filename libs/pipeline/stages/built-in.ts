@@ -1,6 +1,6 @@
 import type { AnyStage } from '@rocketmq-connect/sdk';
 import { byteArrayConverter } from './converters/byte-array.ts';
-import { jsonConverter } from './converters/json.ts';
+import { jsonConverter, rocketmqJsonConverter } from './converters/json.ts';
 import { simpleHeaderConverter } from './converters/simple-header.ts';
 import { stringConverter } from './converters/string.ts';
 import { hasHeaderKey } from './predicates/has-header-key.ts';
@@ -20,6 +20,7 @@ export const builtInStages: readonly AnyStage[] = [
   stringConverter,
   byteArrayConverter,
   jsonConverter,
+  rocketmqJsonConverter,
   simpleHeaderConverter,
   ...extractField,
   filter,

@@ -5,7 +5,10 @@ export const byteArrayConverter = defineConverter({
   name: 'ByteArrayConverter',
   version: '1.0.0',
   description: 'Bytes as they are.',
-  aliases: ['org.apache.kafka.connect.converters.ByteArrayConverter'],
+  aliases: [
+    'org.apache.kafka.connect.converters.ByteArrayConverter',
+    'org.apache.rocketmq.connect.runtime.converter.record.ByteArrayConverter',
+  ],
   config: Type.Object({}),
   create: () => () => bytesConverter,
 });

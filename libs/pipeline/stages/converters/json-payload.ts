@@ -4,7 +4,11 @@ import { ExactNumber } from './json-parse.ts';
 import { exactInteger, rawJson } from './plain-json.ts';
 import { textOf } from './string.ts';
 
+/** Whose JSON it is: the two differ in the names of logical types, and in maps whose keys are optional texts. Both are read. */
+export type JsonDialect = 'kafka' | 'openmessaging';
+
 export interface PayloadOptions {
+  readonly dialect: JsonDialect;
   /** Decimals as JSON numbers instead of base64. */
   readonly numericDecimals: boolean;
   /** A null field with a default has the default. */
@@ -91,7 +95,8 @@ function mapToJson(schema: Schema, value: unknown, options: PayloadOptions, at: 
     payloadToJson(values, entry, options, `${at}[${String(key)}]`),
   ]);
   // Kafka Connect writes an object only where every key is a text.
-  return keys.type === 'string' && keys.optional !== true ? Object.fromEntries(pairs) : pairs;
+  const isObject = keys.type === 'string' && (keys.optional !== true || options.dialect === 'openmessaging');
+  return isObject ? Object.fromEntries(pairs) : pairs;
 }
 
 /** The inverse. `json` comes from `parseExact`. */

@@ -1,4 +1,4 @@
-import { DataError, type Field, type Schema, type SchemaType } from '@rocketmq-connect/sdk';
+import { DataError, type Field, LogicalName, type Schema, type SchemaType } from '@rocketmq-connect/sdk';
 import { ExactNumber } from './json-parse.ts';
 import { type PayloadOptions, payloadFromJson, payloadToJson } from './json-payload.ts';
 
@@ -11,6 +11,12 @@ const TYPES: ReadonlyMap<unknown, SchemaType> = new Map<unknown, SchemaType>([
   ['float', 'float32'],
   ['double', 'float64'],
 ]);
+
+const OPEN_MESSAGING_PACKAGE = 'io.openmessaging.connector.api.data.logical.';
+const OPEN_MESSAGING = new Map(
+  Object.values(LogicalName).map((name) => [name as string, OPEN_MESSAGING_PACKAGE + name.slice(name.lastIndexOf('.') + 1)]),
+);
+const KAFKA = new Map([...OPEN_MESSAGING].map(([kafka, openMessaging]) => [openMessaging, kafka]));
 
 /** Schemas as JSON text, each written once. */
 export class JsonSchemaWriter {
@@ -41,12 +47,16 @@ export class JsonSchemaWriter {
       ...(schema.type === 'map' ? { values: this.#toJson(part(schema, 'values')) } : {}),
       ...(schema.type === 'array' ? { items: this.#toJson(part(schema, 'values')) } : {}),
       optional: schema.optional === true,
-      ...(schema.name === undefined ? {} : { name: schema.name }),
+      ...(schema.name === undefined ? {} : { name: this.#nameOf(schema.name) }),
       ...(schema.version === undefined ? {} : { version: schema.version }),
       ...(schema.doc === undefined ? {} : { doc: schema.doc }),
       ...(schema.parameters === undefined ? {} : { parameters: schema.parameters }),
       ...(schema.default === undefined ? {} : { default: payloadToJson(schema, schema.default, this.#options, 'default') }),
     };
+  }
+
+  #nameOf(name: string): string {
+    return this.#options.dialect === 'kafka' ? name : (OPEN_MESSAGING.get(name) ?? name);
   }
 }
 
@@ -87,7 +97,7 @@ export class JsonSchemaReader {
     const schema: Schema = {
       type,
       ...(optional === true ? { optional: true } : {}),
-      ...(typeof name === 'string' ? { name } : {}),
+      ...(typeof name === 'string' ? { name: KAFKA.get(name) ?? name } : {}),
       ...(typeof version === 'number' ? { version } : {}),
       ...(typeof doc === 'string' ? { doc } : {}),
       ...(isParameters(parameters) ? { parameters } : {}),

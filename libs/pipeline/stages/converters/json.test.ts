@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type Converter, DataError, type Field, LogicalName, type Schema, Schemas, type Static } from '@rocketmq-connect/sdk';
 import fc from 'fast-check';
-import { jsonConverter } from './json.ts';
+import { jsonConverter, rocketmqJsonConverter } from './json.ts';
 
 type Config = Static<(typeof jsonConverter)['config']>;
 const defaults: Config = {
@@ -317,3 +317,65 @@ function nested(depth: number): fc.Arbitrary<Pair>[] {
     }),
   ];
 }
+
+describe('Topics that are shared with apache/rocketmq-connect', () => {
+  // Written by its JsonConverter (commit 85da68c).
+  const row =
+    '{"schema":{"name":"row","doc":"a row","optional":true,"type":"struct","fields":[{"field":"i8","optional":true,"type":"int8"},' +
+    '{"field":"i16","optional":true,"type":"int16"},{"field":"i32","optional":true,"type":"int32"},{"field":"i64","optional":true,' +
+    '"type":"int64"},{"field":"f32","optional":true,"type":"float"},{"field":"f64","optional":true,"type":"double"},{"field":"b","' +
+    'optional":true,"type":"boolean"},{"default":"d","field":"s","optional":true,"type":"string"},{"field":"by","optional":true,"t' +
+    'ype":"bytes"},{"field":"n","optional":true,"type":"string"},{"field":"arr","optional":true,"type":"array","items":{"optional"' +
+    ':true,"field":"i32","type":"int32"}},{"field":"map","keys":{"optional":true,"field":"n","type":"string"},"values":{"optional"' +
+    ':true,"field":"i64","type":"int64"},"optional":true,"type":"map"},{"field":"dec","name":"io.openmessaging.connector.api.data.' +
+    'logical.Decimal","optional":true,"type":"bytes","version":1,"parameters":{"scale":"2"}},{"field":"date","name":"io.openmessag' +
+    'ing.connector.api.data.logical.Date","optional":true,"type":"int32","version":1},{"field":"time","name":"io.openmessaging.con' +
+    'nector.api.data.logical.Time","optional":true,"type":"int32","version":1},{"field":"ts","name":"io.openmessaging.connector.ap' +
+    'i.data.logical.Timestamp","optional":true,"type":"int64","version":1},{"field":"in","name":"inner","optional":true,"type":"st' +
+    'ruct","fields":[{"optional":true,"field":"x","type":"float"}]}],"version":3},"payload":{"i8":1,"i16":2,"i32":3,"i64":90071992' +
+    '54740993,"f32":1.5,"f64":2.25,"b":true,"s":"grün","by":"AAH/","n":null,"arr":[1,2],"map":{"k":7},"dec":"BNI=","date":3,"time"' +
+    ':1234,"ts":1700000000123,"in":{"x":0.5}}}';
+  const value = {
+    i8: 1,
+    i16: 2,
+    i32: 3,
+    i64: 9007199254740993n,
+    f32: 1.5,
+    f64: 2.25,
+    b: true,
+    s: 'grün',
+    by: Buffer.from([0, 1, 255]),
+    n: null,
+    arr: [1, 2],
+    map: new Map([['k', 7n]]),
+    dec: '12.34',
+    date: new Date(3 * 86_400_000),
+    time: new Date(1_234),
+    ts: new Date(1_700_000_000_123),
+    in: { x: 0.5 },
+  };
+  const openMessaging = rocketmqJsonConverter.create(defaults)(false);
+
+  it('are read with its schemas and logical types', () => {
+    for (const reader of [envelope, openMessaging]) {
+      const read = reader.toConnect('t', Buffer.from(row));
+      assert.deepEqual(read.value, value);
+      assert.deepEqual([read.schema?.name, read.schema?.version], ['row', 3]);
+      const names = ['dec', 'date', 'time', 'ts'].map((name) => read.schema?.fields?.find((field) => field.name === name)?.schema.name);
+      assert.deepEqual(names, [LogicalName.decimal, LogicalName.date, LogicalName.time, LogicalName.timestamp]);
+    }
+    assert.equal(
+      envelope.toConnect('t', Buffer.from('{"schema":{"optional":true,"field":"n","type":"string"},"payload":"hello"}')).value,
+      'hello',
+    );
+  });
+
+  it('are written with the names of logical types that it knows', () => {
+    const { schema } = openMessaging.toConnect('t', Buffer.from(row));
+    const written = JSON.parse(text(openMessaging.fromConnect('t', schema, value))) as { schema: unknown; payload: unknown };
+    assert.deepEqual(written.payload, (JSON.parse(row) as { payload: unknown }).payload);
+    assert.match(JSON.stringify(written.schema), /"name":"io\.openmessaging\.connector\.api\.data\.logical\.Decimal"/);
+    assert.doesNotMatch(JSON.stringify(written.schema), /org\.apache\.kafka/);
+    assert.match(text(envelope.fromConnect('t', schema, value)), /"name":"org\.apache\.kafka\.connect\.data\.Decimal"/);
+  });
+});

@@ -1,20 +1,35 @@
 import { isUtf8 } from 'node:buffer';
-import { type Converter, DataError, defineConverter, LogicalName, type Schema, type SchemaAndValue, Type } from '@rocketmq-connect/sdk';
+import { type Converter, DataError, defineConverter, type Schema, type SchemaAndValue, type Static, Type } from '@rocketmq-connect/sdk';
 import { parseExact } from './json-parse.ts';
-import { type PayloadOptions, payloadFromJson, payloadToJson, withoutSchema } from './json-payload.ts';
+import { type JsonDialect, type PayloadOptions, payloadFromJson, payloadToJson, withoutSchema } from './json-payload.ts';
 import { JsonSchemaReader, JsonSchemaWriter } from './json-schema.ts';
 import { plainJson } from './plain-json.ts';
 
 /**
  * JSON as Kafka Connect's JsonConverter writes it: with `schemas.enable` in an envelope `{"schema": ..., "payload": ...}`, else
- * the value alone.
+ * the value alone. Reads that of apache/rocketmq-connect too.
  */
 export const jsonConverter = defineConverter({
   name: 'JsonConverter',
   version: '1.0.0',
   description: 'JSON, with the schema in an envelope or without.',
   aliases: ['org.apache.kafka.connect.json.JsonConverter'],
-  config: Type.Object({
+  config: jsonConfig(),
+  create: createJson('kafka'),
+});
+
+/** The same, for topics that sinks of apache/rocketmq-connect read: logical types have the names that it knows. */
+export const rocketmqJsonConverter = defineConverter({
+  name: 'RocketmqJsonConverter',
+  version: '1.0.0',
+  description: 'JSON as apache/rocketmq-connect writes it: as JsonConverter, with other names of logical types in schemas.',
+  aliases: ['org.apache.rocketmq.connect.runtime.converter.record.json.JsonConverter'],
+  config: jsonConfig(),
+  create: createJson('openmessaging'),
+});
+
+function jsonConfig() {
+  return Type.Object({
     'schemas.enable': Type.Boolean({
       default: true,
       title: 'Enable Schemas',
@@ -61,9 +76,13 @@ export const jsonConverter = defineConverter({
       group: 'Serialization',
       width: 'medium',
     }),
-  }),
-  create: (config) => {
+  });
+}
+
+function createJson(dialect: JsonDialect) {
+  return (config: Static<ReturnType<typeof jsonConfig>>): ((isKey: boolean) => Converter) => {
     const options: PayloadOptions = {
+      dialect,
       numericDecimals: config['decimal.format'].toUpperCase() === 'NUMERIC',
       replaceNull: config['replace.null.with.default'],
     };
@@ -74,8 +93,8 @@ export const jsonConverter = defineConverter({
       const fixed = content === '' ? undefined : new JsonSchemaReader(options, 1).read(parse(content, 'schema.content', true));
       return envelopeConverter(options, cacheMax, fixed);
     };
-  },
-});
+  };
+}
 
 function plainConverter(options: PayloadOptions): Converter {
   return {
@@ -136,7 +155,7 @@ function schemaAndValue(schema: Schema | undefined, payload: unknown, options: P
 
 // A schema without them is the common case, and parses several times as fast.
 function mentionsDecimals(text: string): boolean {
-  return text.includes(LogicalName.decimal);
+  return text.includes('.Decimal"');
 }
 
 function isEnvelope(value: unknown): value is { readonly schema: unknown; readonly payload: unknown } {

@@ -10,7 +10,7 @@ export const stringConverter = defineConverter({
   name: 'StringConverter',
   version: '1.0.0',
   description: 'Text as UTF-8.',
-  aliases: ['org.apache.kafka.connect.storage.StringConverter'],
+  aliases: ['org.apache.kafka.connect.storage.StringConverter', 'org.apache.rocketmq.connect.runtime.converter.record.StringConverter'],
   config: Type.Object({}),
   create: () => (_isKey, textAsBuffer) => (textAsBuffer === true ? textBuffers : textStrings),
 });
