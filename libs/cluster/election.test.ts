@@ -22,7 +22,7 @@ function setUp(names: readonly string[] = ['a', 'b']) {
       ttlMs,
       onElected: () => log.push(`${name} elected`),
       onLost: () => log.push(`${name} lost`),
-      onRegression: () => log.push(`${name} regression`),
+      onSetBack: () => log.push(`${name} set back`),
     });
     return { name, client, election };
   });

@@ -1,4 +1,4 @@
-import { absent, keyRange, type MetadataStore } from '@rocketmq-connect/metadata-store';
+import { absent, keyRange, type MetadataStore, type StoreSetBackError } from '@rocketmq-connect/metadata-store';
 import { type Clock, ConnectError } from '@rocketmq-connect/sdk';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { PrefixCache } from './prefix-cache.ts';
@@ -15,7 +15,7 @@ export interface ElectionOptions {
   readonly onElected: (createRevision: bigint) => void;
   /** Leads no more. Writes of it that are still on their way fail their compare. */
   readonly onLost: (reason: string) => void;
-  readonly onRegression: (seen: bigint, answered: bigint) => void;
+  readonly onSetBack: (error: StoreSetBackError) => void;
   /** For the log. */
   readonly onTrouble?: (error: Error) => void;
 }
@@ -36,14 +36,14 @@ export class Election {
 
   constructor(options: ElectionOptions) {
     this.#options = options;
-    const { store, key, clock, onRegression, onTrouble } = options;
+    const { store, key, clock, onSetBack, onTrouble } = options;
     this.#cache = new PrefixCache({
       store,
       range: keyRange(key),
       clock,
-      onRegression: (seen, answered) => {
+      onSetBack: (error) => {
         void this.stop();
-        onRegression(seen, answered);
+        onSetBack(error);
       },
       ...(onTrouble === undefined ? {} : { onTrouble }),
     });

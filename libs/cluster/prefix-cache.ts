@@ -3,6 +3,7 @@ import {
   type KeyRange,
   type KeyValue,
   type MetadataStore,
+  StoreSetBackError,
   type Watch,
   type WatchEvent,
 } from '@rocketmq-connect/metadata-store';
@@ -13,10 +14,10 @@ export interface PrefixCacheOptions {
   readonly range: KeyRange;
   readonly clock: Clock;
   /**
-   * A linearizable read that began after revision `seen` answered the lower `answered`: the store was set back, and nothing this process
-   * remembers can be trusted. The cache has stopped; the process must stop what it runs and refuse to go on.
+   * The store was set back, or is another one: nothing this process remembers can be trusted. The cache has stopped; the process must
+   * stop what it runs and refuse to go on.
    */
-  readonly onRegression: (seen: bigint, answered: bigint) => void;
+  readonly onSetBack: (error: StoreSetBackError) => void;
   /** A list failed, a watch ended or a listener threw; the cache goes on by itself. For the log. */
   readonly onTrouble?: (error: Error) => void;
   /** How often the range is listed although a watch is open: one that is half-open raises no error. Default 30 s. */
@@ -94,9 +95,9 @@ export class PrefixCache {
 
   #listed(kvs: readonly KeyValue[], revision: bigint, seen: bigint): void {
     if (revision < seen) {
-      this.stop();
-      this.#options.onRegression(seen, revision);
-      return;
+      return this.#failed(
+        new StoreSetBackError(`the metadata store answers revision ${revision} after it had answered ${seen}: it was set back`),
+      );
     }
     // Otherwise the watch has overtaken this list.
     if (revision >= this.#revision) {
@@ -152,6 +153,10 @@ export class PrefixCache {
   }
 
   #failed(error: Error): void {
+    if (error instanceof StoreSetBackError) {
+      this.stop();
+      return this.#options.onSetBack(error);
+    }
     this.#options.onTrouble?.(error);
     const retryMs = Math.min(FIRST_RETRY_MS * 2 ** this.#failures, LAST_RETRY_MS);
     // Compaction is no sign of trouble: the first time, list again at once.

@@ -10,7 +10,7 @@ const keys = clusterKeys('test');
 async function setUp() {
   const clock = new VirtualClock();
   const server = new SimulatedStore(clock);
-  const cache = new PrefixCache({ store: server.client('reader'), range: keys.servicesOf('config'), clock, onRegression: assert.fail });
+  const cache = new PrefixCache({ store: server.client('reader'), range: keys.servicesOf('config'), clock, onSetBack: assert.fail });
   cache.start();
   await clock.resolve(cache.synced);
   const register = (id: string) =>

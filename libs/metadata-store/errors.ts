@@ -1,4 +1,4 @@
-import { ConnectError, type ErrorContext } from '@rocketmq-connect/sdk';
+import { ConnectError, type ErrorContext, FatalError } from '@rocketmq-connect/sdk';
 
 /** The store was asked and did not answer in time: a write may or may not have happened, and may still happen. */
 export class OutcomeUnknownError extends ConnectError {
@@ -35,5 +35,19 @@ export class CompactedError extends ConnectError {
     super('retriable', `history before revision ${compactRevision} is compacted`, { code: 'STORE_COMPACTED' });
     this.name = 'CompactedError';
     this.compactRevision = compactRevision;
+  }
+}
+
+/**
+ * The store is not the one it was, or went back in time: tokens may come again, and what was committed may be forgotten. Nothing that
+ * this process remembers can be trusted; it must stop what it runs and refuse to go on (docs/architecture.md, "Metadata").
+ */
+export class StoreSetBackError extends FatalError {
+  constructor(message: string) {
+    super(message, {
+      code: 'STORE_SET_BACK',
+      remedy: 'was an old snapshot restored? Make the store right (restore with bumped revisions, or use a new cluster name), then restart',
+    });
+    this.name = 'StoreSetBackError';
   }
 }

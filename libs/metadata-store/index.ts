@@ -102,6 +102,6 @@ export interface Watch {
 }
 
 /** What a transaction that may have been applied fails with: read back before deciding anything. */
-export { CompactedError, LeaseGoneError, OutcomeUnknownError, StoreUnavailableError } from './errors.ts';
+export { CompactedError, LeaseGoneError, OutcomeUnknownError, StoreSetBackError, StoreUnavailableError } from './errors.ts';
 export { TXN_LIMITS } from './limits.ts';
 export { absent, createdAt, keyRange, modifiedAt, prefixRange, rangeEmpty, spanRange } from './ranges.ts';

@@ -3,7 +3,7 @@ import { Mailbox } from '@rocketmq-connect/mesh/streams';
 import type { KeyRange } from '@rocketmq-connect/metadata-store';
 import type { WatchResponse } from '@rocketmq-connect/proto/connector';
 import { StoredSpec, StoredTaskSet } from '@rocketmq-connect/proto/storage';
-import { ConnectError, toPlainError } from '@rocketmq-connect/sdk';
+import { toPlainError } from '@rocketmq-connect/sdk';
 import { toConnector } from './connectors.ts';
 import type { ConfigContext } from './context.ts';
 
@@ -16,7 +16,7 @@ export async function* watchConnectors(context: ConfigContext, signal: AbortSign
       store,
       range,
       clock,
-      onRegression: () => changes.fail(new ConnectError('unavailable', 'the metadata store was set back', { code: 'STORE_REGRESSION' })),
+      onSetBack: (error) => changes.fail(error),
       onTrouble: (error) => log.debug('a watch of connectors was interrupted and goes on', { error: toPlainError(error).message }),
     });
   const specs = follow(keys.specs);

@@ -1,14 +1,15 @@
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { type ClusterKeys, clusterKeys } from '@rocketmq-connect/cluster';
+import { type ClusterKeys, checkLayout, checkPermissions, clusterKeys } from '@rocketmq-connect/cluster';
 import type { Settings } from '@rocketmq-connect/configuration';
 import { systemClock } from '@rocketmq-connect/configuration/system-clock';
 import type { Endpoints, Implementation, Rpc, RpcServer } from '@rocketmq-connect/mesh';
+import { splitAddress } from '@rocketmq-connect/mesh/address';
 import { GrpcRpc } from '@rocketmq-connect/mesh/grpc';
 import type { MetadataStore } from '@rocketmq-connect/metadata-store';
 import { EmbeddedStore } from '@rocketmq-connect/metadata-store/embedded';
-import { EtcdStore, type EtcdStoreOptions } from '@rocketmq-connect/metadata-store/etcd';
-import { type Clock, ConfigError, type Random } from '@rocketmq-connect/sdk';
+import { type EtcdConnection, EtcdStore } from '@rocketmq-connect/metadata-store/etcd';
+import { type Clock, ConfigError, ConnectError, type Random } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import { createLogger } from '@rocketmq-connect/telemetry/pino';
 import { secretOf } from './secrets.ts';
@@ -72,7 +73,7 @@ export async function startProcess(
       await step().catch((error: unknown) => log.error('stopping failed', { error: String(error) }));
   };
   try {
-    const store = await openStore(settings, baseDirectory, dataDirectory);
+    const store = await openStore(settings, baseDirectory, dataDirectory, log);
     undo.push(() => store.close());
     const rpc = new GrpcRpc();
     undo.push(() => rpc.close());
@@ -98,8 +99,14 @@ export async function startProcess(
       schedulerEndpoints: own(settings.peers.scheduler),
       runnerEndpoints: own(settings.peers.runner),
     };
+    await checkLayout(store, context.keys);
     const services: ProcessService[] = [];
     for (const factory of factories) services.push(await factory(context));
+    await checkPermissions(
+      store,
+      context.keys,
+      services.map(({ name }) => name),
+    );
     const opened = await rpc.serve(
       `${settings.grpc.host}:${settings.grpc.port}`,
       services.flatMap((service) => service.implementations),
@@ -130,13 +137,16 @@ export async function runProcess(settings: Settings, baseDirectory: string, fact
   }
 }
 
-async function openStore(settings: Settings, baseDirectory: string, dataDirectory: string): Promise<MetadataStore> {
-  return settings.etcd.length > 0
-    ? EtcdStore.open(etcdOptions(settings, baseDirectory))
-    : EmbeddedStore.open(join(dataDirectory, 'metadata'));
+async function openStore(settings: Settings, baseDirectory: string, dataDirectory: string, log: Logger): Promise<MetadataStore> {
+  if (settings.etcd.length === 0) return EmbeddedStore.open(join(dataDirectory, 'metadata'));
+  return EtcdStore.open({
+    ...etcdConnection(settings, baseDirectory),
+    onTrouble: (error) => log.warn(error.message, error instanceof ConnectError ? { code: error.code, remedy: error.remedy } : {}),
+  });
 }
 
-function etcdOptions({ etcd, etcdTls, etcdAuth }: Settings, baseDirectory: string): EtcdStoreOptions {
+function etcdConnection({ etcd, etcdTls, etcdAuth }: Settings, baseDirectory: string): EtcdConnection {
+  for (const address of etcd) checkAddress(address);
   const files = { ca: etcdTls.caFile, cert: etcdTls.certFile, key: etcdTls.keyFile };
   const named = Object.entries(files).filter(([, path]) => path !== '');
   const tls = Object.fromEntries(named.map(([name, path]) => [name, readPem(`etcdTls.${name}File`, resolve(baseDirectory, path))]));
@@ -147,6 +157,17 @@ function etcdOptions({ etcd, etcdTls, etcdAuth }: Settings, baseDirectory: strin
       ? {}
       : { auth: { username: etcdAuth.username, password: secretOf('etcdAuth.password', etcdAuth.password) } }),
   };
+}
+
+function checkAddress(address: string): void {
+  try {
+    splitAddress(address);
+  } catch {
+    throw new ConfigError(`'${address}' is not an address of etcd of the form host:port`, {
+      field: 'etcd',
+      remedy: 'write e.g. 127.0.0.1:2379, without http://, several separated by commas',
+    });
+  }
 }
 
 function readPem(setting: string, path: string): Buffer {

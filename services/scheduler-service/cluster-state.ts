@@ -1,5 +1,5 @@
 import { type ClusterKeys, PrefixCache } from '@rocketmq-connect/cluster';
-import type { MetadataStore } from '@rocketmq-connect/metadata-store';
+import type { MetadataStore, StoreSetBackError } from '@rocketmq-connect/metadata-store';
 import { type Clock, toPlainError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import { mapValues, type ScheduledRange, type Snapshot, SnapshotReader, scheduledRanges } from './snapshot.ts';
@@ -9,7 +9,7 @@ interface StateDeps {
   readonly keys: ClusterKeys;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly onRegression: (seen: bigint, answered: bigint) => void;
+  readonly onSetBack: (error: StoreSetBackError) => void;
 }
 
 /** The keys that scheduling depends on, followed by list and watch. */
@@ -17,12 +17,12 @@ export class ClusterState {
   readonly #caches: Readonly<Record<ScheduledRange, PrefixCache>>;
   readonly #reader: SnapshotReader;
 
-  constructor({ store, keys, clock, log, onRegression }: StateDeps) {
+  constructor({ store, keys, clock, log, onSetBack }: StateDeps) {
     this.#reader = new SnapshotReader(keys, (error) => log.error('a stored value is left out of scheduling', { error }));
     this.#caches = mapValues(scheduledRanges(keys), (range) => {
       const onTrouble = (error: Error): void =>
         log.debug('a watch was interrupted and goes on', { prefix: range.start, error: toPlainError(error).message });
-      return new PrefixCache({ store, range, clock, onRegression, onTrouble });
+      return new PrefixCache({ store, range, clock, onSetBack, onTrouble });
     });
   }
 

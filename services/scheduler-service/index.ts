@@ -3,7 +3,7 @@ import { type Implementation, implement } from '@rocketmq-connect/mesh';
 import type { MetadataStore } from '@rocketmq-connect/metadata-store';
 import { ClusterServiceDefinition } from '@rocketmq-connect/proto/cluster';
 import { StoredLeader } from '@rocketmq-connect/proto/storage';
-import { type Clock, type Random, toPlainError } from '@rocketmq-connect/sdk';
+import { type Clock, type ConnectError, type Random, toPlainError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import { readCluster } from './cluster-read.ts';
 import { ClusterState } from './cluster-state.ts';
@@ -36,14 +36,11 @@ export interface SchedulerService {
 /** Decides where units should run. Replicas elect a leader; only it writes targets, each write fenced by its leader key. */
 export function createSchedulerService(deps: SchedulerServiceDeps): SchedulerService {
   const { store, keys, clock, log, id } = deps;
-  const onRegression = (seen: bigint, answered: bigint): void => {
-    log.error('the metadata store was set back: this scheduler stops; restart it when the store is as it should be', {
-      seen: String(seen),
-      answered: String(answered),
-    });
+  const onSetBack = (error: ConnectError): void => {
+    log.error('this scheduler stops until it is restarted', { error: error.message, remedy: error.remedy });
     void stop();
   };
-  const state = new ClusterState({ store, keys, clock, log, onRegression });
+  const state = new ClusterState({ store, keys, clock, log, onSetBack });
   const election = new Election({
     store,
     key: keys.leader,
@@ -55,7 +52,7 @@ export function createSchedulerService(deps: SchedulerServiceDeps): SchedulerSer
       loop.wake();
     },
     onLost: (reason) => log.info('leads the scheduling no more', { scheduler: id, reason }),
-    onRegression,
+    onSetBack,
     onTrouble: (error) => log.debug('the election meets trouble and goes on', { error: toPlainError(error).message }),
   });
   const loop = new LeaderLoop({ store, keys, clock, log, graceMs: deps.graceMs ?? 0, state, leader: () => election.leader() });

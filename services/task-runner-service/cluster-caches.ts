@@ -1,7 +1,7 @@
 import type { ClusterKeys } from '@rocketmq-connect/cluster';
 import { decodeStored, type StoredType } from '@rocketmq-connect/cluster/codec';
 import { PrefixCache } from '@rocketmq-connect/cluster/prefix-cache';
-import { type KeyRange, keyRange, type MetadataStore } from '@rocketmq-connect/metadata-store';
+import { type KeyRange, keyRange, type MetadataStore, type StoreSetBackError } from '@rocketmq-connect/metadata-store';
 import { StoredSpec, StoredTarget, StoredTaskSet } from '@rocketmq-connect/proto/storage';
 import type { Clock, TaskLogger } from '@rocketmq-connect/sdk';
 import type { ClusterView, Versioned } from './desired.ts';
@@ -14,7 +14,7 @@ export interface ClusterCachesOptions {
   readonly log: TaskLogger;
   readonly onChange: () => void;
   /** The store was set back in time: nothing that is known can be trusted. */
-  readonly onRegression: (message: string) => void;
+  readonly onSetBack: (error: StoreSetBackError) => void;
 }
 
 /** What a runner follows of the cluster: its own target, all specs, all task sets. May lag; every write is fenced by compares. */
@@ -37,7 +37,6 @@ export class ClusterCaches implements ClusterView {
       const cache = new PrefixCache({
         ...options,
         range,
-        onRegression: (seen, answered) => options.onRegression(`the metadata store answered revision ${answered} after ${seen}`),
         onTrouble: (error) => log.debug('a watch of the metadata store starts anew', { error: error.message }),
       });
       cache.onChange((changed) => {

@@ -43,7 +43,7 @@ export class Runner {
       clock,
       log,
       onChange: () => this.#follow(),
-      onRegression: (message) => void this.#refuse(message),
+      onSetBack: (error) => void this.#refuse(error),
     });
   }
 
@@ -149,15 +149,15 @@ export class Runner {
   }
 
   /** The store went back in time: what was committed since may be forgotten, and tokens may come again. Nothing goes on by itself. */
-  async #refuse(message: string): Promise<void> {
+  async #refuse(error: ConnectError): Promise<void> {
     const { pool, log } = this.#options.tools;
-    log.error(`${message}: was an old snapshot restored? Every task of this runner ends; restart it when the store is right`);
-    this.#stopping.abort(new ConnectError('fatal', message, { code: 'STORE_SET_BACK' }));
+    log.error('every task of this runner ends, and none starts until it is restarted', { error: error.message, remedy: error.remedy });
+    this.#stopping.abort(error);
     this.#caches.stop();
     this.#units?.close();
     this.#units = null;
     await pool.killAll();
-    await this.#session?.close().catch((error: unknown) => log.debug('the session could not be closed', { error: String(error) }));
+    await this.#session?.close().catch((thrown: unknown) => log.debug('the session could not be closed', { error: String(thrown) }));
   }
 }
 

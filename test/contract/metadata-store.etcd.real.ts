@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EtcdStore } from '@rocketmq-connect/metadata-store/etcd';
-import { etcdctl, useEtcd } from '../support/etcd.ts';
+import { Etcd3 } from 'etcd3';
+import { useEtcd } from '../support/etcd.ts';
+import { until } from '../support/until.ts';
 import { metadataStoreContract } from './metadata-store.ts';
 
 let endpoints: readonly string[] = [];
@@ -12,25 +14,19 @@ before(async function () {
 metadataStoreContract('etcd', async () => {
   const store = await EtcdStore.open({ endpoints });
   const other = await EtcdStore.open({ endpoints });
-  const prefix = `/contract/${process.pid}-${Date.now()}/`;
+  const admin = new Etcd3({ hosts: [...endpoints] });
+  const prefix = `/contract/${process.pid}-${performance.now()}/`;
   return {
     store,
     other,
     prefix,
     wait: (ms) => sleep(ms),
     until,
-    compact: async (revision) => void (await etcdctl(endpoints, 'compact', String(revision))),
+    compact: async (revision) => void (await admin.kv.compact({ revision: String(revision) })),
     close: async () => {
       await Promise.all([store.close(), other.close()]);
-      await etcdctl(endpoints, 'del', '--prefix', prefix);
+      await admin.delete().prefix(prefix);
+      admin.close();
     },
   };
 });
-
-async function until(condition: () => boolean): Promise<void> {
-  const giveUpMs = performance.now() + 10_000;
-  while (!condition()) {
-    if (performance.now() > giveUpMs) throw new Error(`not within 10 s: ${condition}`);
-    await sleep(10);
-  }
-}

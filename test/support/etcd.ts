@@ -19,13 +19,6 @@ export async function useEtcd(context: Mocha.Context): Promise<readonly string[]
   return [`127.0.0.1:${process.env['ETCD_PORT'] ?? 22_379}`];
 }
 
-/** Runs `etcdctl` against the endpoints and answers what it printed. */
-export async function etcdctl(endpoints: readonly string[], ...args: string[]): Promise<string> {
-  const env = { ...process.env, ETCDCTL_API: '3' };
-  const { stdout } = await promisify(execFile)('etcdctl', ['--endpoints', endpoints.join(','), ...args], { env });
-  return stdout.trim();
-}
-
 let startedHere = false;
 
 // A root hook: several suites use the same server.

@@ -1,5 +1,6 @@
+import { rootCertificates } from 'node:tls';
 import { InterceptingCall, type Interceptor } from '@grpc/grpc-js';
-import type { Clock, Random } from '@rocketmq-connect/sdk';
+import type { Clock, ConnectError, Random } from '@rocketmq-connect/sdk';
 import { noop } from 'cockatiel';
 import { Etcd3, type IDuplexStream } from 'etcd3';
 import { StoreUnavailableError } from '../errors.ts';
@@ -14,6 +15,8 @@ export interface EtcdConnection {
   /** How long a member may take to answer a call. Default 2 s. */
   readonly callTimeoutMs?: number;
 }
+
+export type MemberAnswer<T> = { readonly address: string; readonly answer: T } | { readonly address: string; readonly error: ConnectError };
 
 /** How long a member that failed is asked last. */
 const AVOID_MS = 5_000;
@@ -84,6 +87,20 @@ export class EtcdEndpoints {
     }
   }
 
+  /** Asks every member for itself, at once. */
+  async askEach<T>(what: string, run: (etcd: Etcd3) => Promise<T>): Promise<readonly MemberAnswer<T>[]> {
+    return Promise.all(
+      this.#members.map(async (member): Promise<MemberAnswer<T>> => {
+        try {
+          return { address: member.address, answer: await member.call(run) };
+        } catch (thrown) {
+          const failure = thrown instanceof LogInFailed ? thrown.failure : failureOf(thrown, what, member.address);
+          return { address: member.address, error: failure.toError(true) };
+        }
+      }),
+    );
+  }
+
   avoid(member: Member): void {
     member.avoidedUntilMs = this.#clock.monotonic() + AVOID_MS;
     if (this.#members[this.#preferred] === member) this.#preferred = (this.#preferred + 1) % this.#members.length;
@@ -125,7 +142,7 @@ export class Member {
     const interceptors = [this.#headers()];
     this.#etcd = new Etcd3({
       hosts: `${tls === undefined ? 'http' : 'https'}://${address}`,
-      ...(tls?.ca === undefined ? {} : { credentials: credentialsOf(tls.ca, tls) }),
+      ...(tls === undefined ? {} : { credentials: credentialsOf(tls) }),
       grpcOptions: GRPC_OPTIONS,
       defaultCallOptions: ({ isStream }) => (isStream ? { interceptors } : { interceptors, deadline: Date.now() + callTimeoutMs }),
       faultHandling: { host: () => noop, global: noop },
@@ -203,6 +220,10 @@ class LogInFailed extends Error {
   }
 }
 
-function credentialsOf(rootCertificate: Buffer, { cert, key }: NonNullable<EtcdConnection['tls']>) {
-  return { rootCertificate, ...(cert === undefined ? {} : { certChain: cert }), ...(key === undefined ? {} : { privateKey: key }) };
+function credentialsOf({ ca, cert, key }: NonNullable<EtcdConnection['tls']>) {
+  return {
+    rootCertificate: ca ?? Buffer.from(rootCertificates.join('\n')),
+    ...(cert === undefined ? {} : { certChain: cert }),
+    ...(key === undefined ? {} : { privateKey: key }),
+  };
 }

@@ -27,7 +27,10 @@ const NOT_PROPOSED = /etcdserver: (no leader|not leader|too many requests)/;
 export function failureOf(thrown: unknown, what: string, endpoint: string): EtcdFailure {
   const text = thrown instanceof Error ? thrown.message : String(thrown);
   const code = Number(/(?:^|: )(\d{1,2}) [A-Z_]+: /.exec(text)?.[1] ?? GRPC.UNKNOWN);
-  const said = text.replace(/^.*?\d{1,2} [A-Z_]+: /s, '');
+  const said = text
+    .replace(/^.*?\d{1,2} [A-Z_]+: /s, '')
+    .replace(/ Resolution note: .*$/s, '')
+    .replace(/^No connection established\. Last error: (Error: )?/, 'No connection established: ');
   const final = (error: ConnectError): EtcdFailure => ({
     nothingDone: true,
     memberAtFault: false,
@@ -63,7 +66,9 @@ export function failureOf(thrown: unknown, what: string, endpoint: string): Etcd
     memberAtFault: true,
     tokenRefused: false,
     toError: (repeatable) =>
-      repeatable || nothingDone ? new StoreUnavailableError(message, thrown) : new OutcomeUnknownError(message, thrown),
+      repeatable || nothingDone
+        ? new StoreUnavailableError(message, thrown, { field: 'etcd', remedy: 'check that etcd runs there, and the TLS settings' })
+        : new OutcomeUnknownError(message, thrown),
   };
 }
 

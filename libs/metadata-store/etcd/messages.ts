@@ -1,4 +1,13 @@
-import { CompareResult, CompareTarget, type ICompare, type IKeyValue, type IRequestOp, type IResponseOp, type ITxnRequest } from 'etcd3';
+import {
+  CompareResult,
+  CompareTarget,
+  type ICompare,
+  type IKeyValue,
+  type IRequestOp,
+  type IResponseOp,
+  type ITxnRequest,
+  type ITxnResponse,
+} from 'etcd3';
 import type { Compare, KeyRange, KeyValue, Operation, Txn } from '../index.ts';
 
 const TARGETS = { createRevision: CompareTarget.Create, modRevision: CompareTarget.Mod, value: CompareTarget.Value };
@@ -10,16 +19,24 @@ const RESULTS = {
 };
 
 /** The request of a checked transaction. */
-export function txnRequest(txn: Txn): ITxnRequest {
-  return {
-    compare: txn.compare.map(compareOf),
-    success: txn.then.map(requestOf),
-    failure: (txn.otherwise ?? []).map(requestOf),
-  };
+export function txnRequest({ compare, then, otherwise = [] }: Txn): ITxnRequest {
+  const [first] = compare;
+  const failure = otherwise.map(requestOf);
+  if (then.length + failure.length === 0 && first !== undefined) {
+    // Without any operation a member would answer from what it happens to know; a read makes the transaction linearizable.
+    failure.push({ request_range: { key: Buffer.from('key' in first ? first.key : first.range.start) } });
+  }
+  return { compare: compare.map(compareOf), success: then.map(requestOf), failure };
+}
+
+/** What the operations of the branch that ran answered. */
+export function txnResponses(txn: Txn, { succeeded, responses }: ITxnResponse): (readonly KeyValue[])[] {
+  const ran = succeeded ? txn.then : (txn.otherwise ?? []);
+  return responses.slice(0, ran.length).map(keyValuesOf);
 }
 
 /** What one operation read, or what it removed. */
-export function keyValuesOf(response: IResponseOp): readonly KeyValue[] {
+function keyValuesOf(response: IResponseOp): readonly KeyValue[] {
   // The decoder leaves out what is not set, whatever the type says.
   const { response_range: range, response_delete_range: deleted } = response as Partial<IResponseOp>;
   return (range?.kvs ?? deleted?.prev_kvs ?? []).map(keyValueOf);

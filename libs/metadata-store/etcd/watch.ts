@@ -53,6 +53,16 @@ export class EtcdWatch implements Watch {
     this.#options.onOver();
   }
 
+  end(error: Error): void {
+    if (this.#over) return;
+    this.cancel();
+    try {
+      this.#options.listener.onEnd(error);
+    } catch (thrown) {
+      process.emitWarning(`a watch listener failed when told of the end of its watch: ${thrown}`);
+    }
+  }
+
   async #open(): Promise<void> {
     const { endpoints, range } = this.#options;
     this.#partial = [];
@@ -67,7 +77,7 @@ export class EtcdWatch implements Watch {
       stream.write({ create_request: { ...keysOf(range), start_revision: String(this.#nextRevision), fragment: true } });
       this.#listenForLife(stream, member);
     } catch (error) {
-      if (error instanceof ConnectError && error.kind !== 'unavailable') return this.#end(error);
+      if (error instanceof ConnectError && error.kind !== 'unavailable') return this.end(error);
       this.#retry();
     }
   }
@@ -77,7 +87,7 @@ export class EtcdWatch implements Watch {
     try {
       this.#options.check(response.header);
     } catch (error) {
-      return this.#end(error as Error);
+      return this.end(error as Error);
     }
     if (response.canceled) return this.#cancelled(response, member);
     if (response.created) return;
@@ -99,17 +109,17 @@ export class EtcdWatch implements Watch {
     try {
       this.#options.listener.onEvents(events, revisionOf(end));
     } catch (thrown) {
-      this.#end(thrown instanceof Error ? thrown : new Error(String(thrown)));
+      this.end(thrown instanceof Error ? thrown : new Error(String(thrown)));
     }
   }
 
   #cancelled(response: IWatchResponse, member: Member): void {
-    if (BigInt(response.compact_revision) > 0n) return this.#end(new CompactedError(BigInt(response.compact_revision)));
+    if (BigInt(response.compact_revision) > 0n) return this.end(new CompactedError(BigInt(response.compact_revision)));
     const reason = new Error(response.cancel_reason);
     const failure = failureOf(reason, `a watch of ${this.#options.range.start}`, member.address);
     // Some versions say so of a token that has expired as well.
     const refused = failure.tokenRefused || !failure.memberAtFault;
-    if (refused && this.#refusals++ > 0) return this.#end(failure.toError(true));
+    if (refused && this.#refusals++ > 0) return this.end(failure.toError(true));
     if (refused) member.forgetToken();
     this.#broken(reason, member);
   }
@@ -128,21 +138,20 @@ export class EtcdWatch implements Watch {
     this.#cancelTimer = this.#options.clock.after(ms, () => void this.#open());
   }
 
+  // The first sign is that the watch was created.
   #listenForLife(stream: IDuplexStream<IWatchRequest, IWatchResponse>, member: Member): void {
-    let asked = false;
+    const { clock, endpoints } = this.#options;
+    let asked = true;
     const look = (): void => {
       if (this.#stream !== stream) return;
-      if (this.#heard) asked = false;
-      else if (asked) return this.#broken(new Error('14 UNAVAILABLE: the watch is silent'), member);
-      else {
-        asked = true;
-        stream.write({ progress_request: {} });
-      }
+      if (asked && !this.#heard) return this.#broken(new Error('14 UNAVAILABLE: the watch is silent'), member);
+      asked = !this.#heard;
+      if (asked) stream.write({ progress_request: {} });
       this.#heard = false;
-      this.#cancelTimer = this.#options.clock.after(SILENCE_MS, look);
+      this.#cancelTimer = clock.after(SILENCE_MS, look);
     };
-    this.#heard = true;
-    look();
+    this.#heard = false;
+    this.#cancelTimer = clock.after(endpoints.callTimeoutMs, look);
   }
 
   #close(): void {
@@ -150,16 +159,6 @@ export class EtcdWatch implements Watch {
     const stream = this.#stream;
     this.#stream = undefined;
     stream?.cancel();
-  }
-
-  #end(error: Error): void {
-    if (this.#over) return;
-    this.cancel();
-    try {
-      this.#options.listener.onEnd(error);
-    } catch (thrown) {
-      process.emitWarning(`a watch listener failed when told of the end of its watch: ${thrown}`);
-    }
   }
 }
 
