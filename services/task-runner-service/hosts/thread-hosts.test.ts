@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { EmbeddedLog } from '@rocketmq-connect/message-log/embedded/log';
 import type { HostEvent, TaskStart } from '@rocketmq-connect/pipeline/host-protocol';
 import { DeadlineWord, type HostExit, type TaskHost } from '@rocketmq-connect/pipeline/task-host';
+import { waitFor } from '../../../test/support/standalone.ts';
 import { ThreadHosts } from './thread-hosts.ts';
 
 describe('thread hosts', () => {
@@ -135,5 +136,33 @@ describe('thread hosts', () => {
     await heard('started');
     host.kill();
     assert.equal((await exited).reason, 'killed');
+  });
+
+  it('hides secrets in what plugin code prints, and leaves records on the standard output as they are', async () => {
+    let printed = '';
+    const restore = [process.stdout, process.stderr].map((stream) => {
+      const { write } = stream;
+      stream.write = (chunk: Uint8Array | string): boolean => {
+        printed += Buffer.from(chunk as string).toString();
+        return true;
+      };
+      return () => {
+        stream.write = write;
+      };
+    });
+    try {
+      const { host, heard, exited } = openHost();
+      await heard('ready');
+      host.send({ type: 'startTask', unit: 'u', start: misbehave('print') });
+      await heard('started');
+      await waitFor(() => ['printed', 'written', 'record'].every((word) => printed.includes(word)), 'it is printed');
+      host.kill();
+      await exited;
+    } finally {
+      for (const undo of restore) undo();
+    }
+    assert.match(printed, /^printed \[hidden\]$/m);
+    assert.match(printed, /^written \[hidden\]$/m);
+    assert.match(printed, /^record hunter2$/m);
   });
 });

@@ -11,6 +11,7 @@ import type { HostCommand, HostEvent } from '@rocketmq-connect/pipeline/host-pro
 import { loadCatalogue } from '@rocketmq-connect/pipeline/plugins/catalogue';
 import { DeadlineWord } from '@rocketmq-connect/pipeline/task-host';
 import { builtInConnectors } from './built-in.ts';
+import { hideInText } from './hide-in-text.ts';
 import type { ThreadHostData } from './thread-hosts.ts';
 
 const PULSE_MS = 200;
@@ -33,6 +34,7 @@ const runtime = createHostRuntime({
 process.on('uncaughtException', (error) => {
   throw runtime.hideSecrets(error);
 });
+for (const stream of [process.stdout, process.stderr]) hideInText(stream, (text) => String(runtime.hideSecrets(text)));
 const beats = new Int32Array(pulse);
 const beat = (): void => void Atomics.add(beats, 0, 1);
 beat();
