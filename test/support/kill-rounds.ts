@@ -1,109 +1,64 @@
-import assert from 'node:assert/strict';
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { connectEmbeddedLog } from '@rocketmq-connect/message-log/embedded/client';
-import { EmbeddedLog } from '@rocketmq-connect/message-log/embedded/log';
-import { decodeFetched } from '@rocketmq-connect/message-log/message';
-import { startStandalone, waitFor } from './standalone.ts';
+import { between, seededRandom } from '@rocketmq-connect/sdk/testing/seeded-random';
+import { type CopyResult, LineCopy, type LogUnderCopy } from './line-copy.ts';
 
 export interface KillRounds {
   readonly rounds: number;
   readonly lines: number;
   readonly seed: number;
+  readonly log: LogUnderCopy;
+  /** What is killed: the standalone, or a server that is started again. */
+  readonly victim?: Victim;
+  readonly name?: string;
 }
+
+export interface Victim {
+  kill(): Promise<void>;
+  start(): Promise<void>;
+}
+
+const ALIVE_MS_MAX = 1_500;
+const START_MS_MAX = 1_500;
 
 /**
- * Copies a file that grows to `lines` through a real standalone that is killed at random moments, `rounds` times; then lets it finish and
- * compares the topic and the sink file with the source, byte for byte.
+ * Copies a file that grows to `lines` through a real standalone, while something is killed at random moments, `rounds` times; then lets it finish
+ * and compares topics and files with the source.
  */
-export async function killRounds({ rounds, lines, seed }: KillRounds): Promise<{ readonly lines: number; readonly unclean: number }> {
-  const random = seeded(seed);
-  const cwd = mkdtempSync(join(tmpdir(), 'rmqc-kill-'));
-  const dataDir = join(cwd, 'data');
-  const source = join(cwd, 'source.txt');
-  const copy = join(cwd, 'copy.txt');
-  // Commits every 50 ms put kills before, in and after commits, not only between them.
-  const args = ['--no-quickstart', '--offsets-commit-interval-ms', '50'];
-  let written = 0;
-  const grow = (to: number): void => {
-    let text = '';
-    for (; written < to; written++) text += `${written} ${'abcdefghij'.repeat(Math.floor(random() * 20))}\n`;
-    appendFileSync(source, text);
+export async function killRounds({ rounds, lines, seed, log, victim, name = '' }: KillRounds): Promise<CopyResult> {
+  const random = seededRandom(seed);
+  const copy = new LineCopy({ log, random, name });
+  const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+  const growUntil = async (endMs: number, most: number): Promise<void> => {
+    while (performance.now() < endMs) {
+      if (copy.lines < most) copy.grow(Math.min(most, copy.lines + between(random, 1, Math.ceil(lines / rounds / 8))));
+      await wait(random() * 20);
+    }
   };
   try {
-    grow(Math.ceil(lines / rounds / 2));
+    copy.grow(Math.ceil(lines / rounds / 2));
     for (let round = 0; round < rounds; round++) {
-      const mesh = await startStandalone({ dataDir, cwd, args });
-      if (round === 0) {
-        await mesh.request('POST', '/connectors', {
-          name: 'out',
-          config: { 'connector.class': 'FileStreamSource', file: source, topic: 'lines' },
-        });
-        await mesh.request('POST', '/connectors', {
-          name: 'in',
-          config: { 'connector.class': 'FileStreamSink', file: copy, topics: 'lines' },
-        });
+      const most = Math.floor(((round + 1) * lines) / rounds);
+      if (round === 0 || victim === undefined) await copy.start();
+      await growUntil(performance.now() + random() * ALIVE_MS_MAX, most);
+      // Half of the kills meet a burst on its way.
+      if (random() < 0.5) {
+        copy.grow(most);
+        await wait(random() * 50);
       }
-      const until = performance.now() + random() * 1500;
-      while (performance.now() < until) {
-        if (written < ((round + 1) * lines) / rounds) grow(Math.min(lines, written + Math.ceil((random() * lines) / rounds / 8)));
-        await new Promise((resolve) => setTimeout(resolve, random() * 20));
+      if (victim === undefined) {
+        await copy.kill();
+        if (random() < 0.2) await copy.killWhileItStarts(random() * START_MS_MAX);
+        continue;
       }
-      await mesh.kill();
+      await victim.kill();
+      await growUntil(performance.now() + random() * ALIVE_MS_MAX, most);
+      await victim.start();
+      await copy.goesOn();
     }
-    grow(lines);
-    const mesh = await startStandalone({ dataDir, cwd, args });
-    const size = statSync(source).size;
-    await waitFor(() => existsSync(copy) && statSync(copy).size >= size, `the copy has ${size} bytes\n${mesh.output()}`, 120_000);
-    assert.equal(await mesh.interrupt(), 0, mesh.output());
-    const expected = readFileSync(source);
-    assert.ok(readFileSync(copy).equals(expected), `the sink file differs from the source (seed ${seed})`);
-    assert.ok(
-      (await topicContent(join(dataDir, 'messages'), 'lines')).equals(expected),
-      `the topic differs from the source (seed ${seed})`,
-    );
-    return { lines: written, unclean: rounds };
+    copy.grow(lines);
+    return await copy.finish();
+  } catch (error) {
+    throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   } finally {
-    rmSync(cwd, { recursive: true, force: true });
+    await copy.remove();
   }
-}
-
-/** Every message of a topic whose records all went to one queue, as lines. */
-async function topicContent(directory: string, topic: string): Promise<Buffer> {
-  const opened = await EmbeddedLog.open(directory);
-  const { connection, release } = opened.connect();
-  const log = await connectEmbeddedLog(connection);
-  try {
-    const { queues } = await log.describeTopic(topic);
-    const chunks: Buffer[] = [];
-    for (const queue of queues) {
-      const reader = await log.assign('test', [{ queue, position: 0 }]);
-      const end = await log.maxOffset(queue);
-      for (let next = 0; next < end; ) {
-        for (const fetched of await reader.read(1 << 20, 1000, new AbortController().signal)) {
-          assert.equal(fetched.offset, next, 'positions follow one another');
-          next += fetched.count;
-          decodeFetched(fetched, (body) => chunks.push(Buffer.from(body), Buffer.from('\n')));
-        }
-      }
-      await reader.close();
-    }
-    return Buffer.concat(chunks);
-  } finally {
-    await log.close();
-    release();
-    await opened.close();
-  }
-}
-
-/** A small seeded generator (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
 }

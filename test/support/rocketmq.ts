@@ -44,6 +44,9 @@ export async function killRocketmq(server: 'broker' | 'namesrv' | 'proxy'): Prom
   while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
+/** For rounds of kills. */
+export const brokerVictim = { kill: () => killRocketmq('broker'), start: startRocketmq } as const;
+
 function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);

@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { JavaClient } from './support/java-client.ts';
+import { killRounds } from './support/kill-rounds.ts';
+import { rocketmqUnderCopy } from './support/logs-under-copy.ts';
+import { brokerVictim, rocketmq, useRocketmq } from './support/rocketmq.ts';
+
+describe('kill -9 at random moments, on a real RocketMQ', function () {
+  this.timeout(180_000);
+  const name = `kill-${process.pid}-`;
+  let java: JavaClient;
+  const log = rocketmqUnderCopy(rocketmq.nameServer, () => java);
+
+  before(async function () {
+    await useRocketmq(this);
+    java = await JavaClient.start(rocketmq.nameServer);
+  });
+  after(() => java?.stop());
+
+  it('S122: of the process: the official client reads each line once, in order per queue, and the sink file equals the source', async () => {
+    const { foundAgain } = await killRounds({ rounds: 5, lines: 50_000, seed: 7, log, name: `${name}process-` });
+    assert.ok(foundAgain > 0, 'a kill met records that were sent and not committed');
+  });
+
+  it('S148: of the broker: the same', async () => {
+    await killRounds({ rounds: 2, lines: 40_000, seed: 7, log, name: `${name}broker-`, victim: brokerVictim });
+  });
+});

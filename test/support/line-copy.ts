@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Random } from '@rocketmq-connect/sdk';
+import { type StandaloneProcess, spawnStandalone, startStandalone, waitFor } from './standalone.ts';
+
+/** The message log that lines are copied through. */
+export interface LogUnderCopy {
+  /** For the command line of the standalone. */
+  readonly args: readonly string[];
+  /** The bodies of a topic by queue, in order. The standalone has ended. */
+  topic(topic: string, dataDir: string): Promise<readonly (readonly string[])[]>;
+}
+
+export interface LineCopyOptions {
+  readonly log: LogUnderCopy;
+  readonly random: Random;
+  /** Begins the names of the topics. */
+  readonly name?: string;
+  /** More configuration of the sinks. */
+  readonly sinks?: Readonly<Record<string, string>>;
+  readonly args?: readonly string[];
+}
+
+const SINK_TASKS = 2;
+const FINISH_MS = 300_000;
+const GOES_ON_MS = 60_000;
+
+/**
+ * A real standalone that copies a file, which grows, twice: through one queue into one file, which must equal the source byte for byte, and
+ * spread over four queues, read by two tasks.
+ */
+export class LineCopy {
+  readonly #options: LineCopyOptions;
+  readonly #folder = mkdtempSync(join(tmpdir(), 'rmqc-copy-'));
+  readonly #dataDir = join(this.#folder, 'data');
+  readonly #source = join(this.#folder, 'source.txt');
+  readonly #copy = join(this.#folder, 'copy.txt');
+  readonly #spread = join(this.#folder, 'spread.txt');
+  #created = false;
+  #lines = 0;
+  #foundAgain = 0;
+  #process: StandaloneProcess | null = null;
+  #output: () => string = () => '';
+
+  constructor(options: LineCopyOptions) {
+    this.#options = options;
+  }
+
+  /** Lines in the source so far. */
+  get lines(): number {
+    return this.#lines;
+  }
+
+  /** Waits until another line has come through. */
+  async goesOn(): Promise<void> {
+    const before = sizeOf(this.#copy);
+    this.grow(this.#lines + 1);
+    await waitFor(() => sizeOf(this.#copy) > before, `the copy goes on after ${before} bytes`, GOES_ON_MS);
+  }
+
+  /** Appends lines up to this many. */
+  grow(to: number): void {
+    let text = '';
+    for (; this.#lines < to; this.#lines++) text += `${this.#lines} ${'abcdefghij'.repeat(Math.floor(this.#options.random() * 20))}\n`;
+    appendFileSync(this.#source, text);
+  }
+
+  /** Starts the standalone; the first time it is given the connectors. */
+  async start(): Promise<StandaloneProcess> {
+    const run = await startStandalone(this.#command());
+    this.#process = run;
+    this.#output = run.output;
+    if (this.#created) return run;
+    this.#created = true;
+    const { sinks = {} } = this.#options;
+    const [ordered, spread] = this.#topics();
+    const connectors = {
+      out: { 'connector.class': 'FileStreamSource', file: this.#source, topic: ordered },
+      'out-spread': { 'connector.class': 'FileStreamSource', file: this.#source, topic: spread, 'send.ordering': 'none' },
+      in: { 'connector.class': 'FileStreamSink', file: this.#copy, topics: ordered, ...sinks },
+      'in-spread': { 'connector.class': 'FileStreamSink', file: this.#spread, topics: spread, 'tasks.max': String(SINK_TASKS), ...sinks },
+    };
+    for (const [name, config] of Object.entries(connectors)) await run.request('POST', '/connectors', { name, config });
+    return run;
+  }
+
+  /** Kill -9; also what has only begun to start. */
+  async kill(): Promise<void> {
+    this.#countFound();
+    await this.#process?.kill();
+    this.#process = null;
+  }
+
+  /** Begins to start it, and kills it then. */
+  async killWhileItStarts(afterMs: number): Promise<void> {
+    const run = spawnStandalone(this.#command());
+    this.#output = run.output;
+    await new Promise((resolve) => setTimeout(resolve, afterMs));
+    this.#countFound();
+    await run.kill();
+  }
+
+  /** Waits until everything is copied, stops, and compares topics and files with the source. */
+  async finish(): Promise<CopyResult> {
+    const run = this.#process ?? (await this.start());
+    const size = sizeOf(this.#source);
+    const isWhole = (): boolean => sizeOf(this.#copy) >= size && this.#spreadFiles().reduce((sum, file) => sum + sizeOf(file), 0) >= size;
+    await waitFor(isWhole, `the copies have ${size} bytes\n${run.output()}`, FINISH_MS);
+    this.#countFound();
+    assert.equal(await run.interrupt(), 0, run.output());
+    this.#process = null;
+    const source = readFileSync(this.#source);
+    assert.ok(readFileSync(this.#copy).equals(source), 'the sink file equals the source');
+    const lines = source.toString().trimEnd().split('\n');
+    const [ordered, spread] = this.#topics();
+    const { log } = this.#options;
+    assertLines((await log.topic(ordered, this.#dataDir)).flat(), lines, 'the topic');
+    const queues = await log.topic(spread, this.#dataDir);
+    for (const queue of queues) assertRising(queue, 'each queue of the spread topic');
+    assertLines(queues.flat().sort(byNumber), lines, 'the spread topic');
+    const files = this.#spreadFiles().flatMap((file) => readFileSync(file, 'utf8').trimEnd().split('\n'));
+    assertLines(files.sort(byNumber), lines, 'the files of the spread sink');
+    return { lines: lines.length, foundAgain: this.#foundAgain };
+  }
+
+  async remove(): Promise<void> {
+    await this.#process?.kill();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #topics(): readonly [string, string] {
+    const { name = '' } = this.#options;
+    return [`${name}lines`, `${name}spread`];
+  }
+
+  #spreadFiles(): string[] {
+    const all = Array.from({ length: SINK_TASKS }, (_, task) => (task === 0 ? this.#spread : `${this.#spread}.task-${task}`));
+    return all.filter((file) => existsSync(file));
+  }
+
+  #command() {
+    const { log, args = [] } = this.#options;
+    // Commits every 50 ms put faults before, in and after commits, not only between them.
+    const all = ['--no-quickstart', '--offsets-commit-interval-ms', '50', ...log.args, ...args];
+    return { dataDir: this.#dataDir, cwd: this.#folder, args: all };
+  }
+
+  /** Records that were sent and not committed when the one before died: if there were none, nothing was put to the test. */
+  #countFound(): void {
+    for (const [, count] of this.#output().matchAll(/after an unclean end, (\d+) records/g)) this.#foundAgain += Number(count);
+    this.#output = () => '';
+  }
+}
+
+export interface CopyResult {
+  readonly lines: number;
+  /** Records found in the log after unclean ends, which were not sent again. */
+  readonly foundAgain: number;
+}
+
+function sizeOf(file: string): number {
+  return existsSync(file) ? statSync(file).size : 0;
+}
+
+function numberOf(line: string): number {
+  return Number.parseInt(line, 10);
+}
+
+function byNumber(a: string, b: string): number {
+  return numberOf(a) - numberOf(b);
+}
+
+function assertRising(lines: readonly string[], what: string): void {
+  for (let i = 1; i < lines.length; i++) {
+    const [before = '', line = ''] = [lines[i - 1], lines[i]];
+    assert.ok(numberOf(before) < numberOf(line), `${what} is in order: ${before.slice(0, 40)} stands before ${line.slice(0, 40)}`);
+  }
+}
+
+/** Tells the first difference, not all of them. */
+function assertLines(actual: readonly string[], expected: readonly string[], what: string): void {
+  for (let i = 0; i < Math.max(actual.length, expected.length); i++) {
+    const [is, ought] = [actual[i]?.slice(0, 40), expected[i]?.slice(0, 40)];
+    assert.ok(actual[i] === expected[i], `${what} equals the source: its line ${i} of ${actual.length} is ${is}, not ${ought}`);
+  }
+}
