@@ -68,17 +68,28 @@ export class ErrorPlace {
    * Waits before a repetition of what has to succeed some time: sends and puts. They are repeated for ever, as in Kafka Connect, unless
    * `errors.retry.timeout` is set to a positive time: then throws the error when it is over.
    */
-  async backoffUntilTimeout(repetition: number, sinceMs: number, error: unknown, signal: AbortSignal): Promise<void> {
+  async backoffUntilTimeout(
+    repetition: number,
+    sinceMs: number,
+    error: unknown,
+    signal: AbortSignal,
+    delayMaxMs = this.#options.settings.retryDelayMaxMs,
+  ): Promise<void> {
     const { retryTimeoutMs } = this.#options.settings;
     if (retryTimeoutMs > 0 && this.#options.clock.monotonic() - sinceMs >= retryTimeoutMs) throw error;
     if (repetition === 3) this.#options.log.warn('still failing, trying on', { error: messageOf(this.#options.hide(error)) });
-    await this.backoff(repetition, signal);
+    await this.backoff(repetition, signal, delayMaxMs);
   }
 
-  async backoff(repetition: number, signal: AbortSignal): Promise<void> {
-    const { settings, clock, random, counters } = this.#options;
+  /** The same where it is the message log that is away. */
+  backoffForLog(repetition: number, sinceMs: number, error: unknown, signal: AbortSignal): Promise<void> {
+    return this.backoffUntilTimeout(repetition, sinceMs, error, signal, this.#options.settings.logRetryDelayMaxMs);
+  }
+
+  async backoff(repetition: number, signal: AbortSignal, delayMaxMs = this.#options.settings.retryDelayMaxMs): Promise<void> {
+    const { clock, random, counters } = this.#options;
     counters.retries++;
-    await sleep(clock, backoffMs(repetition, settings.retryDelayMaxMs, random), signal);
+    await sleep(clock, backoffMs(repetition, delayMaxMs, random), signal);
   }
 
   /**

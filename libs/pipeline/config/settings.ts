@@ -13,6 +13,8 @@ export interface PipelineSettings {
     /** How long an operation that failed with `RetriableError` is tried again; -1 for ever. */
     readonly retryTimeoutMs: number;
     readonly retryDelayMaxMs: number;
+    /** Where it is the message log that is away: data flows again soon after it is back, however long it was gone. */
+    readonly logRetryDelayMaxMs: number;
     readonly logEnable: boolean;
     readonly logIncludeMessages: boolean;
     /** '' for none. */
@@ -57,6 +59,7 @@ export function pipelineSettings(config: Readonly<Record<string, string>>): Pipe
       tolerance: values['errors.tolerance'],
       retryTimeoutMs: values['errors.retry.timeout'],
       retryDelayMaxMs: values['errors.retry.delay.max.ms'],
+      logRetryDelayMaxMs: Math.min(LOG_RETRY_DELAY_MAX_MS, values['errors.retry.delay.max.ms']),
       logEnable: values['errors.log.enable'],
       logIncludeMessages: values['errors.log.include.messages'],
       deadLetterTopic: values['errors.deadletterqueue.topic.name'],
@@ -79,3 +82,5 @@ export function pipelineSettings(config: Readonly<Record<string, string>>): Pipe
     putMaxRecords: values['put.max.records'],
   };
 }
+
+const LOG_RETRY_DELAY_MAX_MS = 5_000;

@@ -79,7 +79,7 @@ export function taskParts(host: Host, start: TaskStart, connector: ResolvedConne
           topic,
           creation: settings.topicCreation,
           durability: settings.sendDurability,
-          retryDelayMaxMs: settings.errors.retryDelayMaxMs,
+          retryDelayMaxMs: settings.errors.logRetryDelayMaxMs,
           clock,
           random,
           signal: stopSignal,

@@ -406,15 +406,15 @@ describe('sink loop', () => {
     await world.clock.until(() => position(0) === 5);
   });
 
-  it('waits for a log that cannot be reached', async () => {
+  it('S148: waits for a log that cannot be reached, and reads within seconds of its return', async () => {
     let isAway = true;
     world.log.faults = () => (isAway ? { fails: 'unavailable' } : undefined);
     write(0, 0, 5);
-    start();
-    await world.clock.advance(10_000);
+    start({ 'errors.retry.delay.max.ms': '60000' });
+    await world.clock.advance(3_600_000);
     assert.equal(world.state, 'running');
     isAway = false;
-    await got(5);
+    await world.clock.until(() => sink.records.length === 5, 5_000);
   });
 
   it('stopped before it knew where to read from, it leaves the positions as they are', async () => {

@@ -88,7 +88,7 @@ export class SinkLoop {
           if (stopSignal.aborted) return;
           if (!isRetriable(error)) throw error;
           if (failures === 0) failingSinceMs = clock.monotonic();
-          await errors.backoffUntilTimeout(++failures, failingSinceMs, error, stopSignal);
+          await errors.backoffForLog(++failures, failingSinceMs, error, stopSignal);
           continue;
         }
         counters.lag = input.lag();

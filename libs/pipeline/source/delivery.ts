@@ -63,7 +63,7 @@ export async function sendUntilStored(
     } catch (error) {
       if (!isRetriable(error)) throw error;
       if ((error as ConnectError).code === 'SEND_OUTCOME_UNKNOWN') unknown = true;
-      await errors.backoffUntilTimeout(repetition, sinceMs, error, signal);
+      await errors.backoffForLog(repetition, sinceMs, error, signal);
     }
   }
 }

@@ -222,7 +222,7 @@ export class SourceDispatch {
         return;
       } catch (error) {
         if (stopSignal.aborted || !isRetriable(error)) throw error;
-        await errors.backoffUntilTimeout(repetition, sinceMs, error, stopSignal).catch((last: Error) => {
+        await errors.backoffForLog(repetition, sinceMs, error, stopSignal).catch((last: Error) => {
           throw stopSignal.aborted ? last : new FatalError(last.message, { code: 'TOPIC_UNAVAILABLE', cause: last });
         });
       }

@@ -216,6 +216,20 @@ describe('source loop', () => {
     assert.deepEqual([error.message, error.code, script.stops], ['no connection', 'UNEXPECTED', 2]);
   });
 
+  it('S148: a log that was gone for an hour is sent to again within seconds of its return', async () => {
+    const { 'errors.retry.delay.max.ms': _, ...defaults } = config;
+    let isAway = false;
+    world.log.faults = () => (isAway ? { fails: 'unavailable' } : undefined);
+    script.batches.push({ records: lines(0, 1) });
+    world.start(defaults);
+    await sent(1);
+    isAway = true;
+    script.batches.push({ records: lines(1, 2) });
+    await world.clock.advance(3_600_000);
+    isAway = false;
+    await world.clock.until(() => world.bodies('t').length === 2, 5_000);
+  });
+
   it('stops polling while too many bytes are in flight', async () => {
     let isAway = true;
     world.log.faults = ({ operation }) => (operation === 'send' && isAway ? { fails: 'unavailable' } : undefined);

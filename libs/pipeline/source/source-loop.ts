@@ -194,7 +194,7 @@ export class SourceLoop {
         break;
       } catch (error) {
         if (stopSignal.aborted || !isRetriable(error)) throw error;
-        await errors.backoffUntilTimeout(repetition, sinceMs, error, stopSignal);
+        await errors.backoffForLog(repetition, sinceMs, error, stopSignal);
       }
     }
     if (this.#window.size > 0) {
@@ -244,7 +244,7 @@ export class SourceLoop {
         return await log.flush();
       } catch (error) {
         if (!isRetriable(error)) throw error;
-        await errors.backoffUntilTimeout(repetition, sinceMs, error, this.#end.signal);
+        await errors.backoffForLog(repetition, sinceMs, error, this.#end.signal);
       }
     }
   }
