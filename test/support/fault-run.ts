@@ -21,9 +21,11 @@ export interface Fault {
   /** No send may have an unknown outcome. */
   readonly certain?: boolean;
   strike(run: FaultRun): Promise<void>;
+  /** What else must be so in the end. */
+  verify?(run: FaultRun): Promise<void>;
 }
 
-export interface FaultRun {
+interface FaultRun {
   readonly random: Random;
   /** How often what can be repeated is. */
   readonly repetitions: number;
@@ -86,11 +88,13 @@ export async function runFault(
       while (!done()) await Promise.race([pause(10), sends.failure]);
     };
     const topics = { numbers, spread: `${name}spread` };
-    await fault.strike({ random, repetitions, wire, admin, sends, standalone, topics, reached });
+    const run = { random, repetitions, wire, admin, sends, standalone, topics, reached };
+    await fault.strike(run);
     over = true;
     await growing;
     await sends.finish();
     const copied = await copy.finish();
+    await fault.verify?.(run);
     const sent = sends.verify(await under.topic(`${name}numbers`, ''));
     if (fault.certain && sent.doubts > 0) throw new Error(`${sent.doubts} sends had an unknown outcome`);
     return { sends: sent, copy: copied };

@@ -11,7 +11,7 @@ export interface KillRounds {
   readonly name?: string;
 }
 
-export interface Victim {
+interface Victim {
   kill(): Promise<void>;
   start(): Promise<void>;
 }
