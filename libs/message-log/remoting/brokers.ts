@@ -8,6 +8,12 @@ import type { NameServers } from './name-servers.ts';
 import type { BrokerRoute } from './requests/route.ts';
 import { ResponseCode, responseError } from './response-code.ts';
 
+/** To read by. What only a slave says proves nothing about what is stored: it may lag behind. */
+export interface ReadConnection {
+  readonly connection: RemotingConnection;
+  readonly isMaster: boolean;
+}
+
 /** Finds the broker of a queue and talks to it. What a route says and does not hold is looked up anew before the next try. */
 export class Brokers {
   readonly #nameServers: NameServers;
@@ -28,7 +34,7 @@ export class Brokers {
   }
 
   /** To where it is best read: the master, the slave that it suggests (`brokerId`), or any slave while the master is away. */
-  async readable(queue: QueueAddress, brokerId: number): Promise<RemotingConnection> {
+  async readable(queue: QueueAddress, brokerId: number): Promise<ReadConnection> {
     const { master, slaves } = await this.#routeOf(queue);
     const suggested = slaves.find(({ id }) => id === brokerId)?.address;
     const addresses = [suggested, master, ...slaves.map(({ address }) => address)].filter(
@@ -37,7 +43,7 @@ export class Brokers {
     let failure: unknown;
     for (const address of new Set(addresses as string[])) {
       try {
-        return await this.#connect(queue, address);
+        return { connection: await this.#connect(queue, address), isMaster: address === master };
       } catch (error) {
         failure ??= error;
       }

@@ -1,9 +1,9 @@
-import { type Clock, ConnectError, FatalError, sleep } from '@rocketmq-connect/sdk';
+import { type Clock, ConnectError, FatalError, RetriableError, sleep } from '@rocketmq-connect/sdk';
 import type { FetchedMessages, QueueAddress } from '../index.ts';
 import { PositionLostError } from '../position-lost.ts';
 import { skipMessages, takeMessages } from '../slices.ts';
 import { storedAtMs, visitStoredPositions } from '../stored-message.ts';
-import type { RemotingConnection } from './connection.ts';
+import type { ReadConnection } from './brokers.ts';
 import type { Frame } from './frame.ts';
 import { type PullResponse, parsePullResponse, pullRequest } from './requests/pull.ts';
 import { ResponseCode, responseError } from './response-code.ts';
@@ -15,7 +15,7 @@ export interface PullerSettings {
   readonly pullsMax: number;
   /** Fetched and not yet taken, those in flight included, by estimate: no further pulls beyond it. */
   readonly prefetchBytes: number;
-  readonly connect: (queue: QueueAddress, brokerId: number) => Promise<RemotingConnection>;
+  readonly connect: (queue: QueueAddress, brokerId: number) => Promise<ReadConnection>;
   /** The route does not hold. */
   readonly doubt: (queue: QueueAddress) => void;
   readonly signal: AbortSignal;
@@ -23,6 +23,7 @@ export interface PullerSettings {
   readonly onArrival: () => void;
 }
 
+const MASTER_ID = 0;
 /** What a pull may ask for. A broker gives fewer: 32 from memory and 8 from disk are its defaults. */
 const COUNT_MAX = 1024;
 const PULL_BYTES_MAX = 256 * 1024;
@@ -35,12 +36,20 @@ const RETRY_FIRST_MS = 50;
 const RETRY_MAX_MS = 1_000;
 /** Failures that may pass are kept back so long: a broker's restart is no news. */
 const SILENT_MS = 60_000;
+/** So long a slave that lacked something is not gone to, though the master suggests it. */
+const SLAVE_SHUNNED_MS = 10_000;
 
 interface Pull {
   readonly offset: number;
   readonly count: number;
   /** Null while it is under way. */
-  answer: { readonly code: number; readonly response: PullResponse } | null;
+  answer: Answer | null;
+}
+
+interface Answer {
+  readonly code: number;
+  readonly response: PullResponse;
+  readonly fromMaster: boolean;
 }
 
 /**
@@ -50,8 +59,10 @@ interface Pull {
 export class QueuePuller {
   readonly queue: QueueAddress;
   readonly #settings: PullerSettings;
-  #connection: RemotingConnection | null = null;
-  #brokerId = 0;
+  #connection: ReadConnection | null = null;
+  #brokerId = MASTER_ID;
+  /** Monotonic. */
+  #slaveShunnedUntilMs = 0;
   #ready: FetchedMessages[] = [];
   #readyBytes = 0;
   /** Stays until a seek; else it is told once. */
@@ -150,8 +161,8 @@ export class QueuePuller {
 
   async #pull(pull: Pull, era: number): Promise<void> {
     try {
-      const connection = this.#connection?.isOpen ? this.#connection : await this.#settings.connect(this.queue, this.#brokerId);
-      this.#connection = connection;
+      const open = this.#connection?.connection.isOpen ? this.#connection : await this.#settings.connect(this.queue, this.#brokerId);
+      this.#connection = open;
       const { topic, broker, queue } = this.queue;
       const request = pullRequest({
         group: this.#settings.group,
@@ -163,28 +174,27 @@ export class QueuePuller {
         maxBytes: PULL_BYTES_MAX,
         suspendMs: pull.offset >= this.#end ? SUSPEND_MS : 0,
       });
-      const frame = await connection.invoke(request, PULL_TIMEOUT_MS);
-      if (era === this.#era && !this.#settings.signal.aborted) this.#onAnswer(pull, frame, connection);
+      const frame = await open.connection.invoke(request, PULL_TIMEOUT_MS);
+      if (era === this.#era && !this.#settings.signal.aborted) this.#onAnswer(pull, frame, open);
     } catch (error) {
       if (era === this.#era && !this.#settings.signal.aborted) this.#onFailure(error);
     }
   }
 
-  #onAnswer(pull: Pull, frame: Frame, connection: RemotingConnection): void {
+  #onAnswer(pull: Pull, frame: Frame, { connection, isMaster }: ReadConnection): void {
     switch (frame.code) {
       case ResponseCode.success:
       case ResponseCode.pullNotFound:
       case ResponseCode.pullRetryImmediately:
       case ResponseCode.pullOffsetMoved: {
         const response = parsePullResponse(frame);
-        this.#failures = 0;
-        this.#failingSinceMs = 0;
-        if (response.suggestedBroker !== this.#brokerId) {
-          this.#brokerId = response.suggestedBroker;
-          this.#connection = null;
+        if (isMaster || frame.code === ResponseCode.success) {
+          this.#failures = 0;
+          this.#failingSinceMs = 0;
         }
-        this.#end = response.maxOffset;
-        pull.answer = { code: frame.code, response };
+        if (response.suggestedBroker !== this.#brokerId) this.#goTo(response.suggestedBroker);
+        if (isMaster || response.maxOffset > this.#end) this.#end = response.maxOffset;
+        pull.answer = { code: frame.code, response, fromMaster: isMaster };
         this.#order();
         return;
       }
@@ -193,14 +203,19 @@ export class QueuePuller {
     }
   }
 
+  #goTo(brokerId: number): void {
+    if (brokerId !== MASTER_ID && this.#settings.clock.monotonic() < this.#slaveShunnedUntilMs) return;
+    this.#brokerId = brokerId;
+    this.#connection = null;
+  }
+
   /** Moves the answers that continue what was put in order before to where they are taken. */
   #order(): void {
     const before = this.#ready.length;
     for (let first = this.#pulls[0]; first?.answer; first = this.#pulls[0]) {
       this.#pulls.shift();
-      const { code, response } = first.answer;
-      if (code === ResponseCode.success) this.#found(first, response.body);
-      else this.#notFound(first, code, response);
+      if (first.answer.code === ResponseCode.success) this.#found(first, first.answer);
+      else this.#notFound(first, first.answer);
       if (this.#failure !== null || this.#pausing) break;
       const second = this.#pulls[0];
       if ((second?.offset ?? this.#ask) > this.#next) this.#askFrom(this.#next);
@@ -209,16 +224,18 @@ export class QueuePuller {
     if (this.#ready.length > before || this.#failure !== null) this.#settings.onArrival();
   }
 
-  #found(pull: Pull, body: Buffer): void {
+  #found(pull: Pull, { response, fromMaster }: Answer): void {
+    let { body } = response;
     let start = body.length;
     let count = 0;
     let all = 0;
+    let hole = -1;
     visitStoredPositions(body, (at, _end, offset) => {
       all++;
       // A pull that asked for more than the stride overlaps those behind it.
-      if (offset < this.#next || this.#failure !== null) return;
+      if (offset < this.#next || hole !== -1) return;
       if (offset !== this.#next + count) {
-        this.#hole(this.#next + count, offset);
+        hole = offset;
         body = body.subarray(0, at);
         return;
       }
@@ -231,23 +248,42 @@ export class QueuePuller {
       this.#next += count;
       this.#pullBytes = Math.max(1, (this.#pullBytes * 3 + bytes.length) >> 2);
     }
+    if (hole !== -1) return fromMaster ? this.#hole(this.#next, hole) : this.#slaveLacks();
     // The queue's end says nothing about the stride.
     if (all < pull.count ? pull.offset + all < this.#end : all > this.#stride) this.#stride = Math.max(1, all);
     else if (all > this.#stride) this.#stride = all;
     if (all === 0) this.#retry();
   }
 
-  #notFound(pull: Pull, code: number, { nextOffset, minOffset, maxOffset }: PullResponse): void {
-    if (code === ResponseCode.pullOffsetMoved) {
-      if (pull.offset === this.#next) this.#lose(pull.offset, minOffset, maxOffset);
-      else this.#askFrom(this.#next);
-    } else if (nextOffset > this.#next) {
+  #notFound(pull: Pull, answer: Answer): void {
+    const { code, response, fromMaster } = answer;
+    const isMoved = code === ResponseCode.pullOffsetMoved;
+    if (isMoved && pull.offset !== this.#next) this.#askFrom(this.#next);
+    else if (!fromMaster && this.#isLacking(answer)) this.#slaveLacks();
+    else if (isMoved) this.#lose(pull.offset, response.minOffset, response.maxOffset);
+    else if (response.nextOffset > this.#next) {
       // Retention is at work, or the broker has a hole there. The next answer tells, if it is the former.
-      if (this.#hollow === this.#next) this.#hole(this.#next, nextOffset);
+      if (this.#hollow === this.#next) this.#hole(this.#next, response.nextOffset);
       this.#hollow = this.#next;
       this.#retry();
     } else if (code === ResponseCode.pullRetryImmediately) this.#retry();
     else this.#askFrom(this.#next);
+  }
+
+  /** Whether a slave says that it has not what the master may have, or gives nothing at all. */
+  #isLacking({ code, response }: Answer): boolean {
+    if (code === ResponseCode.pullNotFound) return this.#next < this.#end;
+    return code === ResponseCode.pullOffsetMoved || response.nextOffset > this.#next || response.suggestedBroker === MASTER_ID;
+  }
+
+  /** Back to the master, which alone knows; while it is away, again and again. */
+  #slaveLacks(): void {
+    this.#slaveShunnedUntilMs = this.#settings.clock.monotonic() + SLAVE_SHUNNED_MS;
+    const { topic, broker, queue } = this.queue;
+    const what = `a slave of ${broker} does not give position ${this.#next} of queue ${queue} of ${topic}, and the master is away`;
+    this.#onFailure(
+      new RetriableError(what, { code: 'BROKER_UNAVAILABLE', remedy: 'Start the master; slaves need slaveReadEnable=true.' }),
+    );
   }
 
   #lose(position: number, min: number, max: number): void {
@@ -267,7 +303,7 @@ export class QueuePuller {
       error instanceof ConnectError ? error : new FatalError(`a pull failed: ${String(error)}`, { code: 'PULL_FAILED', cause: error });
     this.#settings.doubt(this.queue);
     this.#connection = null;
-    this.#brokerId = 0;
+    this.#brokerId = MASTER_ID;
     if (failure.kind !== 'retriable') {
       this.#fail(failure, failure.code === 'TOPIC_NOT_FOUND' || failure.code === 'QUEUE_NOT_FOUND');
       return;

@@ -179,31 +179,72 @@ describe('The remoting reader', () => {
     assert.deepEqual((await readAll(reader, 5)).get(0), numbers(0, 5));
   });
 
-  it('reads from a slave when the master suggests it, and while the master is away', async () => {
-    const slave = await new FakeBroker().start();
-    try {
+  describe('with a slave', () => {
+    let slave: FakeBroker;
+    beforeEach(async () => {
+      slave = await new FakeBroker().start();
+      broker.addresses = { 0: 'self', 1: slave.peer.address };
+      for (const each of [broker, slave]) each.react = suggesting(each, 1);
+    });
+    afterEach(() => slave.peer.stop());
+
+    /** Answers that suggest another broker for the next pull. */
+    function suggesting(from: FakeBroker, brokerId: number): FakeBroker['react'] {
+      return async (request) => {
+        const answer = await from.answer(request);
+        if (request.code !== PULL || typeof answer !== 'object') return answer;
+        return { ...answer, fields: { ...answer.fields, suggestWhichBrokerId: brokerId } };
+      };
+    }
+    const slavePulls = () => slave.peer.requests.filter(({ code }) => code === PULL).length;
+
+    it('reads there when the master suggests it, and while the master is away', async () => {
       broker.append(0, 200);
       slave.append(0, 200);
-      broker.addresses = { 0: 'self', 1: slave.peer.address };
-      broker.react = async (request) => {
-        const answer = await broker.answer(request);
-        if (request.code !== PULL || typeof answer !== 'object') return answer;
-        return { ...answer, fields: { ...answer.fields, suggestWhichBrokerId: 1 } };
-      };
-      slave.react = async (request) => {
-        const answer = await slave.answer(request);
-        if (request.code !== PULL || typeof answer !== 'object') return answer;
-        return { ...answer, fields: { ...answer.fields, suggestWhichBrokerId: 1 } };
-      };
       const reader = await log.assign('test', [{ queue: first, position: 0 }]);
       assert.deepEqual((await readAll(reader, 200)).get(0), numbers(0, 200));
-      assert.ok(slave.peer.requests.some(({ code }) => code === PULL));
+      assert.ok(slavePulls() > 0);
       await broker.peer.stop();
       reader.seek(first, 100);
       assert.deepEqual((await readAll(reader, 100)).get(0), numbers(100, 200));
-    } finally {
-      await slave.peer.stop();
-    }
+    });
+
+    it('takes nothing for lost that only the slave lacks: the master has it', async () => {
+      broker.append(0, 200);
+      slave.append(0, 50);
+      slave.min.set(0, 20);
+      const reader = await log.assign('test', [{ queue: first, position: 0 }]);
+      assert.deepEqual((await readAll(reader, 200)).get(0), numbers(0, 200));
+      assert.ok(slavePulls() > 0);
+    });
+
+    it('waits for the master where the slave has nothing at its position, or a hole', async () => {
+      broker.append(0, 200);
+      slave.append(0, 200);
+      const reader = await log.assign('test', [{ queue: first, position: 0 }]);
+      await readAll(reader, 200);
+      await broker.peer.stop();
+      const answers: FakeReaction[] = [
+        { code: 21, fields: { nextBeginOffset: 50, minOffset: 0, maxOffset: 50, suggestWhichBrokerId: 1 } },
+        { code: 20, fields: { nextBeginOffset: 150, minOffset: 0, maxOffset: 200, suggestWhichBrokerId: 1 } },
+        { code: 20, fields: { nextBeginOffset: 150, minOffset: 0, maxOffset: 200, suggestWhichBrokerId: 1 } },
+        {
+          code: 0,
+          fields: { nextBeginOffset: 160, minOffset: 0, maxOffset: 200, suggestWhichBrokerId: 1 },
+          body: storedMessage({ offset: 120 }),
+        },
+        // Where slaves serve no reads.
+        { code: 20, fields: { nextBeginOffset: 100, minOffset: 0, maxOffset: 0, suggestWhichBrokerId: 0 } },
+      ];
+      let answered = 0;
+      slave.react = ({ code }) => (code === PULL ? (answers[answered++ % answers.length] ?? 'default') : 'default');
+      reader.seek(first, 100);
+      const reading = readAll(reader, 100);
+      while (answered < answers.length) await new Promise((resolve) => setTimeout(resolve, 5));
+      broker.react = () => 'default';
+      await broker.peer.start();
+      assert.deepEqual((await reading).get(0), numbers(100, 200));
+    });
   });
 });
 
