@@ -4,7 +4,7 @@
  */
 export interface MessageLog {
   readonly capabilities: LogCapabilities;
-  /** Queues that records may be sent to and read from; `DataError` code TOPIC_NOT_FOUND if there is none. */
+  /** Queues that records may be sent to and read from; `DataError` code TOPIC_NOT_FOUND if there is no such topic. */
   describeTopic(topic: string): Promise<TopicDescription>;
   /**
    * Idempotent; an existing topic keeps its queues (never fewer) and gets the attributes. Names: 1–127 of [A-Za-z0-9_%|.-]. Rejects with
@@ -64,8 +64,10 @@ export interface QueueAddress {
 
 export interface TopicDescription {
   readonly topic: string;
-  /** Sorted by broker, then queue. */
+  /** Those to read from, sorted by broker, then queue. */
   readonly queues: readonly QueueAddress[];
+  /** Those to send to, where they are others: the topic shrinks, or is read-only on a broker. */
+  readonly writable?: readonly QueueAddress[];
 }
 
 /** Messages back to back in RocketMQ's batch layout. The buffer must not change until the send has ended. */

@@ -47,9 +47,8 @@ export class DeadLetters {
     for (let attempt = 1; ; attempt++) {
       signal.throwIfAborted();
       try {
-        this.#queues ??= (await openTopic(log, topic, creation)).queues;
-        const queue = this.#queues[this.#next++ % this.#queues.length];
-        if (queue === undefined) throw new FatalError(`dead-letter topic ${topic} has no queues`, { code: 'TOPIC_WITHOUT_QUEUES' });
+        this.#queues ??= await openTopic(log, topic, creation);
+        const queue = this.#queues[this.#next++ % this.#queues.length] as QueueAddress;
         const { unsafe } = await log.send(queue, batchOf(body, properties, most));
         if (unsafe !== undefined && durability === 'strict') throw notSafe(queue, unsafe);
         return;

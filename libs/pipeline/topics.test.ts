@@ -11,6 +11,8 @@ describe('openTopic', () => {
     default: { queues: 4 },
   };
 
+  const queues = [{ topic: 'orders', broker: 'a', queue: 0 }];
+
   /** A log without topics, that answers a creation as the test says. */
   function logThat(onCreate: (settings: TopicSettings) => void): MessageLog {
     const log: Pick<MessageLog, 'capabilities' | 'describeTopic' | 'createTopic'> = {
@@ -20,7 +22,7 @@ describe('openTopic', () => {
       },
       createTopic: async (topic, settings) => {
         onCreate(settings);
-        return { topic, queues: [] };
+        return { topic, queues };
       },
     };
     return log as MessageLog;
@@ -59,5 +61,18 @@ describe('openTopic', () => {
       ),
       { code: 'TOPIC_NOT_FOUND', field: 'topic.creation.enable' },
     );
+  });
+
+  it('gives the queues that are written to, and waits for one', async () => {
+    const describing = (writable?: typeof queues): MessageLog => {
+      const log: Pick<MessageLog, 'describeTopic'> = {
+        describeTopic: async (topic) => ({ topic, queues, ...(writable === undefined ? {} : { writable }) }),
+      };
+      return log as MessageLog;
+    };
+    assert.deepEqual(await openTopic(describing(), 'orders', creation), queues);
+    const others = [{ topic: 'orders', broker: 'b', queue: 0 }];
+    assert.deepEqual(await openTopic(describing(others), 'orders', creation), others);
+    await assert.rejects(openTopic(describing([]), 'orders', creation), { kind: 'retriable', code: 'TOPIC_READ_ONLY', field: 'topic' });
   });
 });

@@ -1,9 +1,19 @@
-import type { MessageLog, TopicDescription } from '@rocketmq-connect/message-log';
-import { ConfigError, ConnectError, FatalError } from '@rocketmq-connect/sdk';
+import type { MessageLog, QueueAddress, TopicDescription } from '@rocketmq-connect/message-log';
+import { ConfigError, ConnectError, FatalError, RetriableError } from '@rocketmq-connect/sdk';
 import { type TopicCreation, topicGroupOf } from './config/topic-creation.ts';
 
-/** The queues of a topic to send to; creates it when it is absent and may be created. */
-export async function openTopic(log: MessageLog, topic: string, creation: TopicCreation): Promise<TopicDescription> {
+/** The queues of a topic to send to, at least one; creates the topic when it is absent and may be created. */
+export async function openTopic(log: MessageLog, topic: string, creation: TopicCreation): Promise<readonly QueueAddress[]> {
+  const { queues, writable = queues } = await describeOrCreate(log, topic, creation);
+  if (writable.length > 0) return writable;
+  throw new RetriableError(`no broker takes messages of topic ${topic} now`, {
+    code: 'TOPIC_READ_ONLY',
+    field: 'topic',
+    remedy: 'Give the topic the permission to be written to (mqadmin updateTopicPerm, addWritePerm); it is tried again.',
+  });
+}
+
+async function describeOrCreate(log: MessageLog, topic: string, creation: TopicCreation): Promise<TopicDescription> {
   try {
     return await log.describeTopic(topic);
   } catch (error) {

@@ -199,6 +199,28 @@ describe('The remoting client', () => {
   });
 
   describe('topics', () => {
+    it('may be read from and written to in different queues: those that are gone first are written to no more', async () => {
+      const numbers = { readQueueNums: 3, writeQueueNums: 1, perm: 6 };
+      const route = {
+        brokerDatas: ['a', 'b', 'c'].map((brokerName) => ({ brokerName, brokerAddrs: { 0: broker.peer.address } })),
+        queueDatas: [
+          { brokerName: 'a', ...numbers },
+          { brokerName: 'b', ...numbers, perm: 4 },
+          { brokerName: 'c', ...numbers, perm: 2 },
+        ],
+      };
+      broker.react = ({ code }) => (code === ROUTE ? { code: 0, body: Buffer.from(JSON.stringify(route)) } : 'default');
+      const { queues, writable } = await connect().describeTopic('lines');
+      const names = (all: readonly QueueAddress[] = []) => all.map(({ broker, queue }) => `${broker}${queue}`);
+      assert.deepEqual(
+        [names(queues), names(writable)],
+        [
+          ['a0', 'a1', 'a2', 'b0', 'b1', 'b2'],
+          ['a0', 'c0'],
+        ],
+      );
+    });
+
     const CREATE = 17;
     const CONFIG = 351;
     const created = () => broker.peer.requests.filter(({ code }) => code === CREATE).map(({ fields }) => fields['attributes']);

@@ -3,7 +3,7 @@ import { checkQueueCount, checkTopicName } from '../checks.ts';
 import type { TopicDescription, TopicSettings } from '../index.ts';
 import type { Brokers } from './brokers.ts';
 import type { NameServers } from './name-servers.ts';
-import type { TopicRoute } from './requests/route.ts';
+import type { BrokerRoute, TopicRoute } from './requests/route.ts';
 import {
   createTopicRequest,
   deleteTopicInBrokerRequest,
@@ -118,10 +118,11 @@ export class TopicAdmin {
 }
 
 function description(topic: string, { brokers }: TopicRoute): TopicDescription {
-  const queues = brokers.flatMap((broker) =>
-    Array.from({ length: Math.max(broker.readQueues, broker.writeQueues) }, (_, queue) => ({ topic, broker: broker.name, queue })),
-  );
-  return { topic, queues };
+  const queuesOf = (count: (broker: BrokerRoute) => number) =>
+    brokers.flatMap((broker) => Array.from({ length: count(broker) }, (_, queue) => ({ topic, broker: broker.name, queue })));
+  const queues = queuesOf(({ readQueues }) => readQueues);
+  if (brokers.every(({ readQueues, writeQueues }) => readQueues === writeQueues)) return { topic, queues };
+  return { topic, queues, writable: queuesOf(({ writeQueues }) => writeQueues) };
 }
 
 type Attributes = NonNullable<TopicSettings['attributes']>;

@@ -71,7 +71,7 @@ export async function openRoute(
   settings: { readonly creation: TopicCreation; readonly ordering: 'partition' | 'none'; readonly keepMarks: boolean },
   options: SenderOptions,
 ): Promise<TopicRoute> {
-  const { queues } = await openTopic(log, topic, settings.creation);
+  const queues = await openTopic(log, topic, settings.creation);
   const ends = settings.keepMarks ? await Promise.all(queues.map((queue) => log.maxOffset(queue))) : [];
   const senders = queues.map((queue, i) => {
     const end = ends[i];
