@@ -92,6 +92,11 @@ export const SettingsSchema = Type.Object({
         'gRPC proxies (host:port) of a RocketMQ 5 cluster, where name servers and brokers cannot be reached: see docs/rocketmq-proxy.md. Not with namesrv.',
       default: [],
     }),
+    namespace: Type.String({
+      description: 'Namespace of all topics and consumer groups: topic t is NAMESPACE%t to the brokers.',
+      default: '',
+      maxLength: 60,
+    }),
     accessKey: Type.String({ description: 'Access key, where brokers ask for one.', default: '' }),
     secretKey: Type.String({
       description: 'Secret of the access key, by reference: `${env:NAME}` or `${file:/path}`, never the secret itself.',
@@ -100,6 +105,8 @@ export const SettingsSchema = Type.Object({
     }),
     tls: Type.Boolean({ description: 'Encrypt the connections to name servers and brokers, or to proxies.', default: false }),
     tlsCaFile: Type.String({ description: "PEM file of the authorities to trust; empty: the system's.", default: '' }),
+    tlsCertFile: Type.String({ description: 'PEM file of a certificate of our own, where servers ask for one.', default: '' }),
+    tlsKeyFile: Type.String({ description: 'PEM file of the key of that certificate.', default: '' }),
   }),
   messageLog: Type.Object({
     flush: Type.Union([Type.Literal('commit'), Type.Literal('batch')], {

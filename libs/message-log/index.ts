@@ -20,7 +20,7 @@ export interface MessageLog {
   send(queue: QueueAddress, batch: MessageBatch): Promise<SendResult>;
   /** Makes everything acknowledged so far durable against a power failure. Called before positions that rely on it are committed. */
   flush(): Promise<void>;
-  /** Reads queues from positions of the caller's own; one per sink task. Where `capabilities.assign`. */
+  /** Reads queues from positions of the caller's own; one per sink task; `group` as `groupName` makes it. Where `capabilities.assign`. */
   assign(group: string, assignments: readonly { readonly queue: QueueAddress; readonly position: number }[]): Promise<QueueReader>;
   /**
    * Receives messages of topics as a member of a group, whose position the log keeps; one per sink task. The log deals them out to the

@@ -110,12 +110,42 @@ function proxyLog(settings: Settings, baseDirectory: string): Messages {
 }
 
 function access({ rocketmq }: Settings, baseDirectory: string) {
-  const { accessKey, tls, tlsCaFile } = rocketmq;
+  const { accessKey, namespace, tls } = rocketmq;
   const secretKey = secretOf('rocketmq.secretKey', rocketmq.secretKey);
   return {
+    ...(namespace === '' ? {} : { namespace }),
     ...(accessKey === '' ? {} : { credentials: { accessKey, secretKey } }),
-    ...(tls ? { tls: tlsCaFile === '' ? {} : { ca: readFileSync(resolve(baseDirectory, tlsCaFile), 'utf8') } } : {}),
+    ...(tls ? { tls: tlsSettings(rocketmq, baseDirectory) } : {}),
   };
+}
+
+function tlsSettings({ tlsCaFile, tlsCertFile, tlsKeyFile }: Settings['rocketmq'], baseDirectory: string) {
+  if ((tlsCertFile === '') !== (tlsKeyFile === '')) {
+    throw new ConfigError('a certificate for RocketMQ needs its key, and a key its certificate', {
+      field: tlsCertFile === '' ? 'rocketmq.tlsCertFile' : 'rocketmq.tlsKeyFile',
+      remedy: 'Give both tlsCertFile and tlsKeyFile, or none.',
+    });
+  }
+  return {
+    ...pem('ca', 'rocketmq.tlsCaFile', tlsCaFile, baseDirectory),
+    ...pem('cert', 'rocketmq.tlsCertFile', tlsCertFile, baseDirectory),
+    ...pem('key', 'rocketmq.tlsKeyFile', tlsKeyFile, baseDirectory),
+  };
+}
+
+function pem(name: 'ca' | 'cert' | 'key', field: string, file: string, baseDirectory: string): { readonly [name: string]: string } {
+  if (file === '') return {};
+  const path = resolve(baseDirectory, file);
+  try {
+    return { [name]: readFileSync(path, 'utf8') };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new ConfigError(`${field}: cannot read ${path} (${code})`, {
+      field,
+      remedy: 'Give the path of a readable PEM file.',
+      cause: error,
+    });
+  }
 }
 
 function told({ runner }: Settings, keepsPositions: boolean, connection: (clientId: string) => LogConnection['connection']): Messages {

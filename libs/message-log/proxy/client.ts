@@ -1,6 +1,5 @@
 import { type Clock, ConfigError, type Random } from '@rocketmq-connect/sdk';
 import { checkBatch, notWithThisLog } from '../checks.ts';
-import { groupName } from '../group-name.ts';
 import type {
   LogCapabilities,
   MessageBatch,
@@ -11,6 +10,7 @@ import type {
   Subscription,
   TopicDescription,
 } from '../index.ts';
+import { inNamespace } from '../namespace.ts';
 import type { TlsSettings } from '../remoting/connection.ts';
 import type { Credentials } from '../remoting/signature.ts';
 import { logClosed } from './connection.ts';
@@ -27,6 +27,7 @@ export interface ProxyLogConnection {
   readonly proxies: readonly string[];
   /** Unique per client; its subscriptions have ids made of it. */
   readonly clientId: string;
+  readonly namespace?: string;
   readonly credentials?: Credentials;
   readonly tls?: TlsSettings;
   readonly connectTimeoutMs?: number;
@@ -41,13 +42,17 @@ export function connectProxyLog(
   connection: ProxyLogConnection,
   surroundings: { readonly clock: Clock; readonly random: Random; readonly pid: number },
 ): MessageLog {
-  return new ProxyClient({ ...DEFAULTS, ...connection, ...surroundings });
+  return inNamespace(new ProxyClient({ ...DEFAULTS, ...connection, ...surroundings }), connection.namespace);
 }
 
 const DEFAULTS = { connectTimeoutMs: 3_000, requestTimeoutMs: 5_000, routeRefreshMs: 30_000, invisibleMs: 30_000 } as const;
 
 type Settings = ProxyLogConnection &
-  Required<Omit<ProxyLogConnection, 'credentials' | 'tls'>> & { readonly clock: Clock; readonly random: Random; readonly pid: number };
+  Required<Omit<ProxyLogConnection, 'namespace' | 'credentials' | 'tls'>> & {
+    readonly clock: Clock;
+    readonly random: Random;
+    readonly pid: number;
+  };
 
 class ProxyClient implements MessageLog {
   readonly capabilities: LogCapabilities = { assign: false, subscribe: true, createTopic: false, delay: true };
@@ -106,7 +111,7 @@ class ProxyClient implements MessageLog {
     this.#checkOpen();
     const { clientId, clock, invisibleMs, requestTimeoutMs, routeRefreshMs } = this.#settings;
     const subscription = new ProxySubscription({
-      group: groupName(group),
+      group,
       topics,
       clientId: `${clientId}/${++this.#subscribed}`,
       clock,

@@ -1,6 +1,5 @@
 import { type Clock, ConfigError, ConnectError, type Random, RetriableError, sleep } from '@rocketmq-connect/sdk';
 import { checkBatch, checkPosition, notWithThisLog } from '../checks.ts';
-import { groupName } from '../group-name.ts';
 import type {
   LogCapabilities,
   MessageBatch,
@@ -12,6 +11,7 @@ import type {
   TopicDescription,
   TopicSettings,
 } from '../index.ts';
+import { inNamespace } from '../namespace.ts';
 import { Brokers } from './brokers.ts';
 import type { RemotingConnection, Request, TlsSettings } from './connection.ts';
 import { Connections, logClosed } from './connections.ts';
@@ -33,6 +33,7 @@ export interface RemotingLogConnection {
   readonly nameServers: readonly string[];
   /** As brokers' tools show this client. Unique per client. */
   readonly clientId: string;
+  readonly namespace?: string;
   readonly credentials?: Credentials;
   readonly tls?: TlsSettings;
   readonly connectTimeoutMs?: number;
@@ -49,7 +50,7 @@ export function connectRemotingLog(
   connection: RemotingLogConnection,
   surroundings: { readonly clock: Clock; readonly random: Random },
 ): MessageLog {
-  return new RemotingClient({ ...DEFAULTS, ...connection, ...surroundings });
+  return inNamespace(new RemotingClient({ ...DEFAULTS, ...connection, ...surroundings }), connection.namespace);
 }
 
 const DEFAULTS = {
@@ -72,7 +73,7 @@ const DISPATCH_LOOKS = 100;
 const DISPATCH_LOOK_MS = 5;
 
 type Settings = RemotingLogConnection &
-  Required<Omit<RemotingLogConnection, 'credentials' | 'tls'>> & { readonly clock: Clock; readonly random: Random };
+  Required<Omit<RemotingLogConnection, 'namespace' | 'credentials' | 'tls'>> & { readonly clock: Clock; readonly random: Random };
 
 class RemotingClient implements MessageLog {
   readonly capabilities: LogCapabilities = { assign: true, subscribe: false, createTopic: true, delay: true };
@@ -160,7 +161,7 @@ class RemotingClient implements MessageLog {
     );
     this.#checkOpen();
     const reader = new RemotingQueueReader({
-      group: groupName(group),
+      group,
       clock: this.#settings.clock,
       assignments: ranged,
       pullsMax: this.#settings.pullsInFlight,
@@ -173,7 +174,7 @@ class RemotingClient implements MessageLog {
       },
     });
     this.#readers.add(reader);
-    this.#membership.join(reader, groupName(group), [...new Set(assignments.map(({ queue }) => queue.topic))]);
+    this.#membership.join(reader, group, [...new Set(assignments.map(({ queue }) => queue.topic))]);
     return reader;
   }
 
@@ -208,7 +209,7 @@ class RemotingClient implements MessageLog {
 
   async mirrorPosition(group: string, queue: QueueAddress, position: number): Promise<void> {
     const connection = await this.#brokers.master(queue);
-    connection.oneway(updateConsumerOffsetRequest(groupName(group), queue.topic, queue.broker, queue.queue, position));
+    connection.oneway(updateConsumerOffsetRequest(group, queue.topic, queue.broker, queue.queue, position));
   }
 
   async close(): Promise<void> {

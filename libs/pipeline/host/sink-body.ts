@@ -1,3 +1,4 @@
+import { groupName } from '@rocketmq-connect/message-log/group-name';
 import type { JsonValue, SinkDefinition, SinkState, SinkTask, SinkTaskContext } from '@rocketmq-connect/sdk';
 import type { CommitContent, TaskStart } from '../host-protocol.ts';
 import { RecordDecoder } from '../sink/record-decoder.ts';
@@ -30,7 +31,7 @@ export function openSink(host: Host, start: TaskStart, connector: ResolvedConnec
   let isOpen = false;
 
   const loop = new SinkLoop({
-    group: groupOf(start.connector),
+    group: groupName(`connect-${start.connector}`),
     task: {
       put: (records, signal) => task?.put(records, signal),
       flush: () => task?.flush?.(),
@@ -104,9 +105,4 @@ export function openSink(host: Host, start: TaskStart, connector: ResolvedConnec
 
 function parseStates(states: Readonly<Record<string, string>>): SinkState {
   return Object.fromEntries(Object.entries(states).map(([name, text]) => [name, JSON.parse(text) as JsonValue]));
-}
-
-/** The consumer group that the log's own tools show. */
-function groupOf(connector: string): string {
-  return `connect-${connector.replace(/[^\w%|-]/g, '_')}`.slice(0, 200);
 }
