@@ -26,15 +26,18 @@ export class Brokers {
     this.#requestTimeoutMs = requestTimeoutMs;
   }
 
-  /** To the master, which alone takes messages. Rejects with QUEUE_NOT_FOUND, or `RetriableError` while the broker is away. */
-  async master(queue: QueueAddress): Promise<RemotingConnection> {
+  /**
+   * To the master, which alone takes messages. Rejects with QUEUE_NOT_FOUND, or `RetriableError` while the broker is away. What shares no connection
+   * with others behind a proxy names a lane.
+   */
+  async master(queue: QueueAddress, lane = ''): Promise<RemotingConnection> {
     const { master } = await this.#routeOf(queue);
     if (master === '') throw this.#away(queue);
-    return this.#connect(queue, master);
+    return this.#connect(queue, master, lane);
   }
 
   /** To where it is best read: the master, the slave that it suggests (`brokerId`), or any slave while the master is away. */
-  async readable(queue: QueueAddress, brokerId: number): Promise<ReadConnection> {
+  async readable(queue: QueueAddress, brokerId: number, lane = ''): Promise<ReadConnection> {
     const { master, slaves } = await this.#routeOf(queue);
     const suggested = slaves.find(({ id }) => id === brokerId)?.address;
     const addresses = [suggested, master, ...slaves.map(({ address }) => address)].filter(
@@ -43,7 +46,7 @@ export class Brokers {
     let failure: unknown;
     for (const address of new Set(addresses as string[])) {
       try {
-        return { connection: await this.#connect(queue, address), isMaster: address === master };
+        return { connection: await this.#connect(queue, address, lane), isMaster: address === master };
       } catch (error) {
         failure ??= error;
       }
@@ -72,9 +75,9 @@ export class Brokers {
     return frame;
   }
 
-  async #connect(queue: QueueAddress, address: string): Promise<RemotingConnection> {
+  async #connect(queue: QueueAddress, address: string, lane: string): Promise<RemotingConnection> {
     try {
-      return await this.#connections.to(address);
+      return await this.#connections.to(address, lane !== '' && (await this.#nameServers.isProxy()) ? lane : '');
     } catch (error) {
       this.#nameServers.doubt(queue.topic);
       throw error;

@@ -69,6 +69,13 @@ const UNSAFE = {
   [ResponseCode.slaveNotAvailable]: 'no slave is there to have it',
 };
 
+/**
+ * A proxy drops answers while more than 64 KiB of them wait to be written to a connection (AbstractRemotingActivity, Netty's high water mark). So
+ * pulls through one ask for less than that at a time, on connections of their own, and so does each queue that is sent to: the answer to a
+ * batch, which names each message, may be as large.
+ */
+const PROXY_ANSWERS_BYTES_MAX = 48 * 1024;
+
 const DISPATCH_LOOKS = 100;
 const DISPATCH_LOOK_MS = 5;
 
@@ -87,6 +94,7 @@ class RemotingClient implements MessageLog {
   /** Of each queue sent to: where the last acknowledged batch ends. */
   readonly #ends = new Map<string, number>();
   readonly #closing = new AbortController();
+  #lanes = 0;
 
   constructor(settings: Settings) {
     checkAddresses(settings.nameServers);
@@ -118,7 +126,7 @@ class RemotingClient implements MessageLog {
   async send(queue: QueueAddress, batch: MessageBatch): Promise<SendResult> {
     this.#checkOpen();
     checkBatch(batch);
-    const connection = await this.#brokers.master(queue);
+    const connection = await this.#brokers.master(queue, `send ${queue.topic} ${queue.queue}`);
     const request = await this.#sendRequest(connection, queue, batch);
     let frame: Frame;
     try {
@@ -159,18 +167,23 @@ class RemotingClient implements MessageLog {
         return { queue, position, range: { min: Math.min(max, await this.minOffset(queue)), max } };
       }),
     );
+    const isProxy = await this.#nameServers.isProxy();
     this.#checkOpen();
+    const lane = `read ${++this.#lanes}`;
     const reader = new RemotingQueueReader({
       group,
       clock: this.#settings.clock,
       assignments: ranged,
       pullsMax: this.#settings.pullsInFlight,
       prefetchBytes: this.#settings.prefetchBytes,
-      connect: (queue, brokerId) => this.#brokers.readable(queue, brokerId),
+      requestTimeoutMs: this.#settings.requestTimeoutMs,
+      ...(isProxy ? { answersBytesMax: PROXY_ANSWERS_BYTES_MAX } : {}),
+      connect: (queue, brokerId) => this.#brokers.readable(queue, brokerId, lane),
       doubt: (queue) => this.#nameServers.doubt(queue.topic),
       onClose: (closed) => {
         this.#readers.delete(closed);
         this.#membership.leave(closed);
+        this.#connections.closeLane(lane);
       },
     });
     this.#readers.add(reader);

@@ -5,6 +5,7 @@ const BACKOFF_FIRST_MS = 50;
 const BACKOFF_MAX_MS = 5_000;
 
 interface Slot {
+  readonly lane: string;
   connecting: Promise<RemotingConnection> | null;
   connection: RemotingConnection | null;
   failures: number;
@@ -12,7 +13,7 @@ interface Slot {
   notBeforeMs: number;
 }
 
-/** One connection per address, opened on demand and again after it broke, with a growing pause between vain attempts. */
+/** One connection per address and lane, opened on demand and again after it broke, with a growing pause between vain attempts. */
 export class Connections {
   readonly #settings: ConnectionSettings;
   readonly #random: Random;
@@ -25,9 +26,9 @@ export class Connections {
   }
 
   /** Rejects with `RetriableError` CONNECTION_REFUSED; at once while the pause after a vain attempt lasts. */
-  async to(address: string): Promise<RemotingConnection> {
+  async to(address: string, lane = ''): Promise<RemotingConnection> {
     if (this.#closed) throw logClosed();
-    const slot = this.#slot(address);
+    const slot = this.#slot(address, lane);
     if (slot.connection?.isOpen) return slot.connection;
     if (this.#settings.clock.monotonic() < slot.notBeforeMs) {
       throw new RetriableError(`${address} did not take the last connection; tried again in a moment`, { code: 'CONNECTION_REFUSED' });
@@ -41,6 +42,15 @@ export class Connections {
     return [...this.#slots.values()].flatMap(({ connection }) => (connection?.isOpen ? [connection] : []));
   }
 
+  /** Nobody uses this lane any more. */
+  closeLane(lane: string): void {
+    for (const [key, slot] of this.#slots) {
+      if (slot.lane !== lane) continue;
+      slot.connection?.close();
+      this.#slots.delete(key);
+    }
+  }
+
   close(): void {
     this.#closed = true;
     for (const { connection } of this.#slots.values()) connection?.close();
@@ -49,7 +59,7 @@ export class Connections {
   async #connect(address: string, slot: Slot): Promise<RemotingConnection> {
     try {
       const connection = await RemotingConnection.open(address, this.#settings);
-      if (this.#closed) {
+      if (this.#closed || this.#slots.get(keyOf(address, slot.lane)) !== slot) {
         connection.close();
         throw logClosed();
       }
@@ -65,14 +75,19 @@ export class Connections {
     }
   }
 
-  #slot(address: string): Slot {
-    let slot = this.#slots.get(address);
+  #slot(address: string, lane: string): Slot {
+    const key = keyOf(address, lane);
+    let slot = this.#slots.get(key);
     if (slot === undefined) {
-      slot = { connecting: null, connection: null, failures: 0, notBeforeMs: 0 };
-      this.#slots.set(address, slot);
+      slot = { lane, connecting: null, connection: null, failures: 0, notBeforeMs: 0 };
+      this.#slots.set(key, slot);
     }
     return slot;
   }
+}
+
+function keyOf(address: string, lane: string): string {
+  return `${address} ${lane}`;
 }
 
 export function logClosed(): FatalError {

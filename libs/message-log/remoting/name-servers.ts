@@ -29,6 +29,7 @@ export class NameServers {
   readonly #known = new Map<string, KnownRoute>();
   readonly #asking = new Map<string, Promise<TopicRoute>>();
   #preferred = 0;
+  #isProxy: boolean | undefined;
 
   constructor(settings: NameServerSettings, connections: Connections) {
     this.addresses = settings.addresses;
@@ -78,6 +79,16 @@ export class NameServers {
     const frame = await this.ask(clusterRequest());
     if (frame.code !== ResponseCode.success) throw responseError('the brokers of the cluster', 'the name server', frame);
     return parseCluster(frame);
+  }
+
+  /** Whether a RocketMQ 5 proxy stands in the place of the name server: it knows no cluster. False while nobody can tell. */
+  async isProxy(): Promise<boolean> {
+    try {
+      this.#isProxy ??= (await this.ask(clusterRequest())).code === ResponseCode.requestCodeNotSupported;
+    } catch {
+      return false;
+    }
+    return this.#isProxy;
   }
 
   /** The first answer of any name server, beginning with the one that answered last. */

@@ -5,6 +5,7 @@ import { skipMessages, takeMessages } from '../slices.ts';
 import { storedAtMs, visitStoredPositions } from '../stored-message.ts';
 import type { ReadConnection } from './brokers.ts';
 import type { Frame } from './frame.ts';
+import type { PullAllowance } from './pull-allowance.ts';
 import { type PullResponse, parsePullResponse, pullRequest } from './requests/pull.ts';
 import { ResponseCode, responseError } from './response-code.ts';
 
@@ -15,6 +16,9 @@ export interface PullerSettings {
   readonly pullsMax: number;
   /** Fetched and not yet taken, those in flight included, by estimate: no further pulls beyond it. */
   readonly prefetchBytes: number;
+  /** Shared by the queues of a reader. */
+  readonly allowance: PullAllowance;
+  readonly requestTimeoutMs: number;
   readonly connect: (queue: QueueAddress, brokerId: number) => Promise<ReadConnection>;
   /** The route does not hold. */
   readonly doubt: (queue: QueueAddress) => void;
@@ -31,7 +35,6 @@ const PULL_BYTES_MAX = 256 * 1024;
 const PROBE_EVERY = 64;
 /** So long a broker may hold a pull at the end of a queue; it looks at most 5 s later, which is when it notices that a topic is gone. */
 const SUSPEND_MS = 5_000;
-const PULL_TIMEOUT_MS = 15_000;
 const RETRY_FIRST_MS = 50;
 const RETRY_MAX_MS = 1_000;
 /** Failures that may pass are kept back so long: a broker's restart is no news. */
@@ -77,7 +80,7 @@ export class QueuePuller {
   #end: number;
   #stride = COUNT_MAX;
   #untilProbe = PROBE_EVERY;
-  #pullBytes = PULL_BYTES_MAX;
+  #pullBytes: number;
   /** In the order of their offsets. */
   #pulls: Pull[] = [];
   /** Answers to pulls begun before a seek, a gap or a failure count for nothing. */
@@ -92,6 +95,7 @@ export class QueuePuller {
     this.#next = position;
     this.#ask = position;
     this.#end = range.max;
+    this.#pullBytes = Math.min(PULL_BYTES_MAX, settings.allowance.bytesMax);
     if (position < range.min || position > range.max) this.#lose(position, range.min, range.max);
     this.#fill();
   }
@@ -126,6 +130,11 @@ export class QueuePuller {
     return Math.max(0, this.#end - this.#taken);
   }
 
+  /** The allowance has room again. */
+  proceed(): void {
+    this.#fill();
+  }
+
   #tell({ error, stays }: { readonly error: ConnectError; readonly stays: boolean }): never {
     if (!stays) {
       this.#failure = null;
@@ -144,18 +153,21 @@ export class QueuePuller {
   }
 
   #fill(): void {
-    const { prefetchBytes, pullsMax, signal } = this.#settings;
+    const { prefetchBytes, pullsMax, allowance, signal } = this.#settings;
     while (this.#failure === null && !this.#pausing && !signal.aborted && this.#pulls.length < pullsMax) {
       const waiting = this.#readyBytes + this.#pulls.length * this.#pullBytes;
       if (waiting >= prefetchBytes && (this.#pulls.length > 0 || this.#readyBytes >= prefetchBytes)) return;
       // Beyond the known end only one pull waits at the broker; those further on would be refused. While the stride is not known, one is enough.
       if (this.#pulls.length > 0 && (this.#ask >= this.#end || this.#stride === COUNT_MAX)) return;
+      // A pull that waits at the end of the queue gets no answer worth mention.
+      const bytes = this.#ask >= this.#end ? 0 : this.#pullBytes;
+      if (!allowance.take(bytes)) return;
       const probes = this.#stride < COUNT_MAX && --this.#untilProbe <= 0;
       if (probes) this.#untilProbe = PROBE_EVERY;
       const pull: Pull = { offset: this.#ask, count: probes ? COUNT_MAX : this.#stride, answer: null };
       this.#ask += this.#stride;
       this.#pulls.push(pull);
-      void this.#pull(pull, this.#era);
+      void this.#pull(pull, this.#era).finally(() => allowance.give(bytes));
     }
   }
 
@@ -164,17 +176,20 @@ export class QueuePuller {
       const open = this.#connection?.connection.isOpen ? this.#connection : await this.#settings.connect(this.queue, this.#brokerId);
       this.#connection = open;
       const { topic, broker, queue } = this.queue;
+      const { group, allowance, requestTimeoutMs } = this.#settings;
+      const suspendMs = pull.offset >= this.#end ? SUSPEND_MS : 0;
       const request = pullRequest({
-        group: this.#settings.group,
+        group,
         topic,
         broker,
         queue,
         offset: pull.offset,
         maxCount: pull.count,
-        maxBytes: PULL_BYTES_MAX,
-        suspendMs: pull.offset >= this.#end ? SUSPEND_MS : 0,
+        maxBytes: Math.min(PULL_BYTES_MAX, allowance.bytesMax),
+        suspendMs,
       });
-      const frame = await open.connection.invoke(request, PULL_TIMEOUT_MS);
+      // A broker looks after suspended pulls every 5 s only.
+      const frame = await open.connection.invoke(request, suspendMs > 0 ? 2 * suspendMs + requestTimeoutMs : requestTimeoutMs);
       if (era === this.#era && !this.#settings.signal.aborted) this.#onAnswer(pull, frame, open);
     } catch (error) {
       if (era === this.#era && !this.#settings.signal.aborted) this.#onFailure(error);

@@ -4,7 +4,7 @@ import { FakeBroker, type FakeReaction } from '../../../test/support/fake-broker
 import { storedMessage } from '../../../test/support/stored-messages.ts';
 import { systemClock } from '../../configuration/system-clock.ts';
 import type { MessageLog, QueueAddress, QueueReader } from '../index.ts';
-import { decodeFetched } from '../message.ts';
+import { BatchBuilder, decodeFetched } from '../message.ts';
 import { connectRemotingLog } from './client.ts';
 
 const first: QueueAddress = { topic: 'lines', broker: 'a', queue: 0 };
@@ -89,6 +89,37 @@ describe('The remoting reader', () => {
     const bytes = before * 32 * 110;
     assert.ok(bytes > 300_000 && bytes < 1_500_000, `${bytes} bytes`);
     assert.equal(reader.lag(), 999_999);
+  });
+
+  it('has less under way from a proxy than a proxy writes, for all queues together, apart from what is sent', async () => {
+    const queues = [0, 1, 2, 3].map((queue) => ({ ...first, queue }));
+    for (const { queue } of queues) broker.append(queue, 3_000);
+    const underWay = new Map<unknown, number>();
+    let most = 0;
+    broker.react = async (request): Promise<FakeReaction> => {
+      if (request.code === 106) return { code: 3 };
+      if (request.code !== PULL) return 'default';
+      const bytes = request.fields['suspendTimeoutMillis'] === '0' ? 32 * 110 : 0;
+      underWay.set(request.socket, (underWay.get(request.socket) ?? 0) + bytes);
+      most = Math.max(most, underWay.get(request.socket) ?? 0);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      underWay.set(request.socket, (underWay.get(request.socket) ?? 0) - bytes);
+      return 'default';
+    };
+    const reader = await log.assign(
+      'test',
+      queues.map((queue) => ({ queue, position: 0 })),
+    );
+    await readAll(reader, 12_000);
+    assert.ok(most > 32 * 1024 && most <= 64 * 1024, `${most} bytes`);
+    const builder = new BatchBuilder();
+    builder.add(Buffer.from('x'), '');
+    await log.send(first, builder.take());
+    const sent = broker.peer.requests.find(({ code }) => code === 320);
+    assert.ok(pulls().every(({ socket }) => socket !== sent?.socket));
+    const before = broker.peer.connections;
+    await reader.close();
+    while (broker.peer.connections === before) await new Promise((resolve) => setTimeout(resolve, 1));
   });
 
   it('goes on where it was when the connection is cut or the broker restarts: nothing lost, nothing twice', async () => {

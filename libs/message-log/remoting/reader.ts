@@ -1,6 +1,7 @@
-import { type Clock, FatalError } from '@rocketmq-connect/sdk';
+import { FatalError } from '@rocketmq-connect/sdk';
 import { checkPosition, queueNotFound } from '../checks.ts';
 import type { FetchedMessages, QueueAddress, QueueReader } from '../index.ts';
+import { PullAllowance } from './pull-allowance.ts';
 import { type PullerSettings, QueuePuller } from './queue-puller.ts';
 
 export interface ReaderAssignment {
@@ -9,12 +10,13 @@ export interface ReaderAssignment {
   readonly range: { readonly min: number; readonly max: number };
 }
 
-export interface RemotingReaderSettings extends Pick<PullerSettings, 'group' | 'connect' | 'doubt'> {
-  readonly clock: Clock;
+export interface RemotingReaderSettings extends Pick<PullerSettings, 'group' | 'clock' | 'connect' | 'doubt' | 'requestTimeoutMs'> {
   readonly assignments: readonly ReaderAssignment[];
   /** Over all queues. */
   readonly pullsMax: number;
   readonly prefetchBytes: number;
+  /** Answers to pulls that may be under way at the same time, over all queues; undefined: no limit. */
+  readonly answersBytesMax?: number;
   readonly onClose: (reader: RemotingQueueReader) => void;
 }
 
@@ -24,7 +26,7 @@ const PREFETCH_PER_QUEUE_MIN = 256 * 1024;
 /** Reads queues by pulls: prefetched in order per queue, handed out in turn. */
 export class RemotingQueueReader implements QueueReader {
   readonly #settings: RemotingReaderSettings;
-  readonly #pullers: readonly QueuePuller[];
+  readonly #pullers: readonly QueuePuller[] = [];
   readonly #closing = new AbortController();
   #wake: () => void = () => {};
   #first = 0;
@@ -32,13 +34,17 @@ export class RemotingQueueReader implements QueueReader {
 
   constructor(settings: RemotingReaderSettings) {
     this.#settings = settings;
-    const { group, clock, connect, doubt, assignments } = settings;
+    const { group, clock, connect, doubt, requestTimeoutMs, answersBytesMax, assignments } = settings;
     const queues = Math.max(1, assignments.length);
     const puller: PullerSettings = {
       group,
       clock,
       connect,
       doubt,
+      requestTimeoutMs,
+      allowance: new PullAllowance(answersBytesMax ?? Number.POSITIVE_INFINITY, () => {
+        for (const each of this.#pullers) each.proceed();
+      }),
       pullsMax: Math.max(1, Math.min(PULLS_PER_QUEUE_MAX, Math.ceil(settings.pullsMax / queues))),
       prefetchBytes: Math.max(PREFETCH_PER_QUEUE_MIN, settings.prefetchBytes / queues),
       signal: this.#closing.signal,
