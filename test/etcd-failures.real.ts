@@ -129,7 +129,7 @@ describe('The metadata store on an etcd that fails', function () {
     assert.equal(followed.events.length, 1);
   });
 
-  it('says that etcd is full, still reads and keeps leases alive, and writes again when there is room', async () => {
+  it('S136: says that etcd is full, still reads and keeps leases alive, and writes again when there is room', async () => {
     const { endpoints } = await cluster({ flags: ['--quota-backend-bytes', String(4 * 1024 * 1024)] });
     const store = await open(endpoints);
     const lease = await store.grantLease(60_000);
@@ -155,7 +155,7 @@ describe('The metadata store on an etcd that fails', function () {
     await put(store, '/b', 'again');
   });
 
-  it('goes to another member when its own dies: reads do not notice, and what a leader acknowledged outlives it', async () => {
+  it('S135: goes to another member when its own dies: reads do not notice, and what a leader acknowledged outlives it', async () => {
     const three = await cluster({ members: 3 });
     const leading = await three.leader();
     // The first is asked first: it is the follower that dies.
@@ -180,7 +180,7 @@ describe('The metadata store on an etcd that fails', function () {
     assert.deepEqual(followed.events, await history(store));
   });
 
-  it('leaves a frozen member for another, with its watches', async () => {
+  it('S135: leaves a frozen member for another, with its watches', async () => {
     const three = await cluster({ members: 3 });
     const store = await open(three.endpoints, { callTimeoutMs: 500 });
     await put(store, '/a', '1');

@@ -28,6 +28,15 @@ describe('the state of a lease (invariant 6)', () => {
     assert.equal(wakeAtMs(after(out, { type: 'failed', nowMs: 4_000 })), 5_000);
   });
 
+  it('sends nothing while it has asked and was not answered, and still ends in time', () => {
+    const asked = after(open, { type: 'asked', nowMs: 3_334 });
+    assert.equal(wakeAtMs(asked), 7_800);
+    assert.equal(after(asked, { type: 'tick', nowMs: 7_800 }).phase, 'ending');
+    const permitted = after(asked, { type: 'sent', nowMs: 5_000 });
+    assert.deepEqual([permitted.asked, permitted.sentMs], [false, 5_000]);
+    assert.equal(after(asked, { type: 'sent', nowMs: 7_800 }).sentMs, null, 'too late');
+  });
+
   it('is not revived by an answer that comes after the latch, though no timer ran', () => {
     const late = after(open, { type: 'sent', nowMs: 7_000 }, { type: 'answered', nowMs: 7_800, ttlMs: 10_000 });
     assert.equal(late.phase, 'ending');

@@ -10,6 +10,8 @@ export interface LeaseState {
   readonly deadlineMs: number;
   readonly killTimeMs: number;
   readonly ttlMs: number;
+  /** Somebody was asked whether the next keep-alive may be sent. */
+  readonly asked: boolean;
   /** When the keep-alive that is not answered yet was sent. One at a time. */
   readonly sentMs: number | null;
   /** When the next keep-alive is to be sent. */
@@ -20,6 +22,8 @@ export interface LeaseState {
 
 export type LeaseEvent =
   | { readonly type: 'tick'; readonly nowMs: number }
+  /** Asks first: the next keep-alive is not sent before that is answered. */
+  | { readonly type: 'asked'; readonly nowMs: number }
   | { readonly type: 'sent'; readonly nowMs: number }
   /** The store's TTL for the keep-alive that is out; 0: the lease is gone. */
   | { readonly type: 'answered'; readonly nowMs: number; readonly ttlMs: number }
@@ -30,7 +34,7 @@ export type LeaseEvent =
 /** A lease that was granted in answer to a request sent at `sentMs`. */
 export function openedLease(sentMs: number, ttlMs: number, killTimeMs: number): LeaseState {
   const nextSendMs = sentMs + ttlMs / 3;
-  return { phase: 'live', deadlineMs: deadlineOf(sentMs, ttlMs), killTimeMs, ttlMs, sentMs: null, nextSendMs, reason: '' };
+  return { phase: 'live', deadlineMs: deadlineOf(sentMs, ttlMs), killTimeMs, ttlMs, asked: false, sentMs: null, nextSendMs, reason: '' };
 }
 
 /** Total: any event in any state. */
@@ -43,8 +47,10 @@ export function nextLeaseState(state: LeaseState, event: LeaseEvent): LeaseState
   switch (event.type) {
     case 'tick':
       return state;
+    case 'asked':
+      return { ...state, asked: true };
     case 'sent':
-      return state.sentMs === null ? { ...state, sentMs: event.nowMs } : state;
+      return state.sentMs === null ? { ...state, asked: false, sentMs: event.nowMs } : state;
     case 'answered': {
       if (state.sentMs === null) return state;
       if (event.ttlMs <= 0) return lost(state, 'the store says that the lease is gone');
@@ -66,7 +72,7 @@ export function endsAtMs(state: LeaseState): number {
 
 /** When to look again. */
 export function wakeAtMs(state: LeaseState): number {
-  return state.sentMs === null ? Math.min(state.nextSendMs, endsAtMs(state)) : endsAtMs(state);
+  return state.sentMs === null && !state.asked ? Math.min(state.nextSendMs, endsAtMs(state)) : endsAtMs(state);
 }
 
 // The margin: clocks that run 5 % apart, and timers that come late.

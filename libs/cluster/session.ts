@@ -10,7 +10,7 @@ import { StoredRunner } from '@rocketmq-connect/proto/storage';
 import { type Clock, ConfigError, ConnectError, sleep } from '@rocketmq-connect/sdk';
 import { decodeStored, encodeStored } from './codec.ts';
 import type { ClusterKeys } from './keys.ts';
-import { LeaseKeeper } from './lease-keeper.ts';
+import { type KeptLease, LeaseKeeper, type OpenLease } from './lease-keeper.ts';
 
 /** The word of shared memory that task hosts look at before each send, put and commit. */
 export interface DeadlineWord {
@@ -26,6 +26,8 @@ export interface SessionOptions {
   readonly runner: StoredRunner;
   readonly ttlMs: number;
   readonly deadline: DeadlineWord;
+  /** How the lease is kept, if not in this thread. */
+  readonly openLease?: OpenLease;
   /**
    * Once: end everything that runs under the session, now; there is at most `SESSION_KILL_TIME_MS` until the deadline. When all hosts are
    * gone, call `confirmEnded` and open another session.
@@ -86,7 +88,7 @@ export class Session {
   readonly session: string;
   readonly leaseId: bigint;
   readonly #options: SessionOptions;
-  readonly #keeper: LeaseKeeper;
+  readonly #keeper: KeptLease;
   #registration: KeyValue;
   #reregistering: Promise<KeyValue> | undefined;
   #over = false;
@@ -96,43 +98,46 @@ export class Session {
     const { store, clock, runner, deadline } = options;
     let session: Session | undefined;
     let endedEarly: string | undefined;
-    const keeper = await LeaseKeeper.open(store, options.ttlMs, {
-      clock,
+    const openLease = options.openLease ?? ((ttlMs, kept) => LeaseKeeper.open(store, ttlMs, { ...kept, clock }));
+    const keeper = await openLease(options.ttlMs, {
       killTimeMs: SESSION_KILL_TIME_MS,
-      onDeadline: (deadlineMs) => session && deadline.set(deadlineMs),
+      onDeadline: (deadlineMs) => deadline.set(deadlineMs),
       onEnding: (reason) => {
         if (session === undefined) endedEarly = reason;
         else options.onEnding(reason);
       },
     });
+    const giveUp = (): Promise<void> => {
+      deadline.set(0);
+      return keeper.release();
+    };
     const value = encodeStored(StoredRunner, runner);
     try {
       const { succeeded, revision, responses } = await store.txn({
         compare: [absent(key)],
-        then: [{ op: 'put', key, value, leaseId: keeper.lease.id }],
+        then: [{ op: 'put', key, value, leaseId: keeper.id }],
         otherwise: [{ op: 'get', key }],
       });
       const holder = responses[0]?.[0];
       if (!succeeded && holder !== undefined) {
-        await keeper.release();
+        await giveUp();
         return holder;
       }
       if (endedEarly !== undefined || !keeper.live) throw new OutcomeUnknownError(`the session ended while it was opened: ${endedEarly}`);
-      const kv: KeyValue = { key, value, createRevision: revision, modRevision: revision, version: 1n, leaseId: keeper.lease.id };
+      const kv: KeyValue = { key, value, createRevision: revision, modRevision: revision, version: 1n, leaseId: keeper.id };
       session = new Session(options, keeper, kv);
-      deadline.set(keeper.deadlineMs);
       return session;
     } catch (error) {
       // The put may still be on its way. Without its lease it can never land.
-      await keeper.release();
+      await giveUp();
       throw error;
     }
   }
 
-  private constructor(options: SessionOptions, keeper: LeaseKeeper, registration: KeyValue) {
+  private constructor(options: SessionOptions, keeper: KeptLease, registration: KeyValue) {
     this.runner = options.runner.id;
     this.session = options.runner.session;
-    this.leaseId = keeper.lease.id;
+    this.leaseId = keeper.id;
     this.#options = options;
     this.#keeper = keeper;
     this.#registration = registration;

@@ -47,7 +47,7 @@ export const SettingsSchema = Type.Object({
       minimum: 0,
       maximum: 256,
     }),
-    leaseTtlMs: ms('Time after which a runner that is not heard of is given up.', 10_000, 1_000),
+    leaseTtlMs: ms('Time after which a runner that is not heard of is given up.', 10_000, 3_000),
   }),
   peers: Type.Object({
     config: Type.Array(Type.String(), {

@@ -1,8 +1,9 @@
 import { systemClock } from '@rocketmq-connect/configuration/system-clock';
 import { type Clock, ConnectError, type Random, sleep } from '@rocketmq-connect/sdk';
 import type { Etcd3, IResponseHeader } from 'etcd3';
+import type { EtcdConnection } from './connection.ts';
 import { LeaseGoneError, StoreSetBackError, StoreUnavailableError } from './errors.ts';
-import { type EtcdConnection, EtcdEndpoints } from './etcd/endpoints.ts';
+import { EtcdEndpoints } from './etcd/endpoints.ts';
 import { isLeaseNotFound } from './etcd/failure.ts';
 import { checkMembers } from './etcd/members.ts';
 import { keysOf, keyValueOf, txnRequest, txnResponses } from './etcd/messages.ts';
@@ -10,8 +11,6 @@ import { EtcdWatch } from './etcd/watch.ts';
 import type { KeyRange, KeyValue, Lease, MetadataStore, Txn, TxnResult, Watch, WatchListener } from './index.ts';
 import { checkFromRevision, checkKey, checkRange, checkTtl, checkTxn } from './limits.ts';
 import { Watchers } from './watchers.ts';
-
-export type { EtcdConnection } from './etcd/endpoints.ts';
 
 export interface EtcdStoreOptions extends EtcdConnection {
   readonly clock?: Clock;

@@ -25,6 +25,9 @@ export interface TaskHost {
   kill(): void;
 }
 
+/** The lowest bit of the word; times are exact to 4 µs, never late. */
+const LATCHED = 1n;
+
 /**
  * The moment (monotonic ms of this machine) at which this runner's session may be over: a word of memory shared with the hosts, which
  * look at it before every send, put and commit (invariant 6). 0: no session.
@@ -38,11 +41,39 @@ export class DeadlineWord {
     this.#word = new BigInt64Array(buffer);
   }
 
+  /** A session begins, or goes on; 0 ends it. For the one thread that keeps the session, where no other may latch it. */
   set(deadlineMs: number): void {
-    Atomics.store(this.#word, 0, BigInt(Math.floor(deadlineMs * 1000)));
+    Atomics.store(this.#word, 0, wordOf(deadlineMs));
+  }
+
+  /** The session goes on until then, unless its end is latched, or there is none: then nothing changes, and the answer is false. */
+  extend(deadlineMs: number): boolean {
+    for (;;) {
+      const before = Atomics.load(this.#word, 0);
+      if (isLatched(before)) return false;
+      if (Atomics.compareExchange(this.#word, 0, before, wordOf(deadlineMs)) === before) return true;
+    }
+  }
+
+  /** No thread can extend the session any more: it ends at its deadline. */
+  latch(): void {
+    Atomics.or(this.#word, 0, LATCHED);
+  }
+
+  get latched(): boolean {
+    return isLatched(Atomics.load(this.#word, 0));
   }
 
   passed(monotonicMs: number): boolean {
     return monotonicMs * 1000 >= Number(Atomics.load(this.#word, 0));
   }
+}
+
+// Rounded down so far that latching moves it past no deadline.
+function wordOf(deadlineMs: number): bigint {
+  return deadlineMs === 0 ? 0n : BigInt(Math.floor(deadlineMs * 500) - 1) << 1n;
+}
+
+function isLatched(word: bigint): boolean {
+  return word === 0n || (word & LATCHED) === LATCHED;
 }

@@ -7,8 +7,9 @@ import type { Endpoints, Implementation, Rpc, RpcServer } from '@rocketmq-connec
 import { splitAddress } from '@rocketmq-connect/mesh/address';
 import { GrpcRpc } from '@rocketmq-connect/mesh/grpc';
 import type { MetadataStore } from '@rocketmq-connect/metadata-store';
+import type { EtcdConnection } from '@rocketmq-connect/metadata-store/connection';
 import { EmbeddedStore } from '@rocketmq-connect/metadata-store/embedded';
-import { type EtcdConnection, EtcdStore } from '@rocketmq-connect/metadata-store/etcd';
+import { EtcdStore } from '@rocketmq-connect/metadata-store/etcd';
 import { type Clock, ConfigError, ConnectError, type Random } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import { createLogger } from '@rocketmq-connect/telemetry/pino';
@@ -26,6 +27,8 @@ export interface ProcessContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly store: MetadataStore;
+  /** Where the store is, for threads that connect by themselves; undefined for the embedded one. */
+  readonly etcd: EtcdConnection | undefined;
   readonly keys: ClusterKeys;
   readonly rpc: Rpc;
   /** Where this process serves gRPC; known once every service is created. */
@@ -73,7 +76,8 @@ export async function startProcess(
       await step().catch((error: unknown) => log.error('stopping failed', { error: String(error) }));
   };
   try {
-    const store = await openStore(settings, baseDirectory, dataDirectory, log);
+    const etcd = settings.etcd.length === 0 ? undefined : etcdConnection(settings, baseDirectory);
+    const store = await openStore(etcd, dataDirectory, log);
     undo.push(() => store.close());
     const rpc = new GrpcRpc();
     undo.push(() => rpc.close());
@@ -92,6 +96,7 @@ export async function startProcess(
       clock: systemClock,
       random: Math.random,
       store,
+      etcd,
       keys: clusterKeys(settings.cluster),
       rpc,
       address,
@@ -137,10 +142,10 @@ export async function runProcess(settings: Settings, baseDirectory: string, fact
   }
 }
 
-async function openStore(settings: Settings, baseDirectory: string, dataDirectory: string, log: Logger): Promise<MetadataStore> {
-  if (settings.etcd.length === 0) return EmbeddedStore.open(join(dataDirectory, 'metadata'));
+async function openStore(etcd: EtcdConnection | undefined, dataDirectory: string, log: Logger): Promise<MetadataStore> {
+  if (etcd === undefined) return EmbeddedStore.open(join(dataDirectory, 'metadata'));
   return EtcdStore.open({
-    ...etcdConnection(settings, baseDirectory),
+    ...etcd,
     onTrouble: (error) => log.warn(error.message, error instanceof ConnectError ? { code: error.code, remedy: error.remedy } : {}),
   });
 }

@@ -1,4 +1,5 @@
 import type { ClusterKeys } from '@rocketmq-connect/cluster';
+import type { OpenLease } from '@rocketmq-connect/cluster/lease-keeper';
 import type { Endpoints, Implementation, Rpc } from '@rocketmq-connect/mesh';
 import type { MetadataStore } from '@rocketmq-connect/metadata-store';
 import type { DeadlineWord, TaskHosts } from '@rocketmq-connect/pipeline/task-host';
@@ -41,6 +42,8 @@ export interface TaskRunnerDeps {
   readonly hosts: TaskHosts;
   /** Shared with the hosts. */
   readonly deadline: DeadlineWord;
+  /** How the lease of the session is kept, if not in this thread. */
+  readonly openLease?: OpenLease;
   readonly settings?: Partial<RunnerSettings>;
   readonly restartPolicy?: RestartPolicy;
   /** A host cannot be ended: the process must, at once, for what the host does cannot be bounded otherwise. */

@@ -11,6 +11,7 @@ import { ConfigError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import { type LogConnection, ThreadHosts } from './hosts/thread-hosts.ts';
 import { createTaskRunner } from './index.ts';
+import { LeaseThread } from './lease/lease-thread.ts';
 
 /** Beyond this a host ends with `outOfMemory`; record bodies are buffers and do not count. */
 const MAX_HEAP_MB = 512;
@@ -21,6 +22,7 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
   const log = context.log.child({ service: 'task-runner' });
   const messages = await openMessages(settings, baseDirectory, dataDirectory, log);
   const deadline = new DeadlineWord();
+  const leaseThread = context.etcd && new LeaseThread({ connection: context.etcd, deadline, clock });
   const service = createTaskRunner({
     store,
     keys,
@@ -37,6 +39,7 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
     capacity: settings.runner.capacity,
     logKeepsPositions: messages.keepsPositions,
     deadline,
+    ...(leaseThread === undefined ? {} : { openLease: (ttlMs, options) => leaseThread.open(ttlMs, options) }),
     hosts: new ThreadHosts({
       connectLog: messages.connect,
       deadline,
@@ -65,6 +68,7 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
     start: () => service.start(),
     stop: async () => {
       await service.stop();
+      await leaseThread?.close();
       await messages.close();
     },
   };

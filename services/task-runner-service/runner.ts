@@ -1,3 +1,4 @@
+import type { OpenLease } from '@rocketmq-connect/cluster/lease-keeper';
 import { openSession, type Session } from '@rocketmq-connect/cluster/session';
 import type { DeadlineWord } from '@rocketmq-connect/pipeline/task-host';
 import type { TaskStats } from '@rocketmq-connect/proto/runner';
@@ -16,6 +17,8 @@ export interface RunnerOptions {
   readonly logKeepsPositions?: boolean;
   readonly leaseTtlMs: number;
   readonly deadline: DeadlineWord;
+  /** How the lease of the session is kept, if not in this thread. */
+  readonly openLease?: OpenLease;
   readonly tools: Omit<UnitTools, 'view' | 'canRun'>;
   /** What its hosts can load. */
   readonly plugins: () => Promise<RunnerPlugins>;
@@ -83,7 +86,7 @@ export class Runner {
   }
 
   async #join(): Promise<void> {
-    const { id, endpoint, labels, zone, capacity, logKeepsPositions = false, leaseTtlMs, deadline, tools } = this.#options;
+    const { id, endpoint, labels, zone, capacity, logKeepsPositions = false, leaseTtlMs, deadline, openLease, tools } = this.#options;
     const { store, keys, clock, random, log, version } = tools;
     const name = `${id}-${Math.floor(random() * 2 ** 48).toString(16)}`;
     const session = await openSession({
@@ -103,6 +106,7 @@ export class Runner {
       },
       ttlMs: leaseTtlMs,
       deadline,
+      ...(openLease === undefined ? {} : { openLease }),
       onEnding: (reason) => this.#end(reason),
       onTrouble: (error) => log.warn('cannot join the cluster yet, trying on', { error: error.message }),
       signal: this.#stopping.signal,

@@ -78,6 +78,12 @@ export class EtcdCluster {
     }
   }
 
+  async revoke(leaseId: bigint): Promise<void> {
+    const admin = new Etcd3({ hosts: this.first.address });
+    await admin.leaseClient.leaseRevoke({ ID: String(leaseId) });
+    admin.close();
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.members.map((member) => member.kill()));
     rmSync(this.#directory, { recursive: true, force: true });

@@ -3,18 +3,9 @@ import { InterceptingCall, type Interceptor } from '@grpc/grpc-js';
 import type { Clock, ConnectError, Random } from '@rocketmq-connect/sdk';
 import { noop } from 'cockatiel';
 import { Etcd3, type IDuplexStream } from 'etcd3';
+import type { EtcdConnection } from '../connection.ts';
 import { StoreUnavailableError } from '../errors.ts';
 import { type EtcdFailure, failureOf } from './failure.ts';
-
-export interface EtcdConnection {
-  /** Client addresses of the members, `host:port`. */
-  readonly endpoints: readonly string[];
-  /** Encrypts the connections; without `ca` the system's authorities are trusted. */
-  readonly tls?: { readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer };
-  readonly auth?: { readonly username: string; readonly password: string };
-  /** How long a member may take to answer a call. Default 2 s. */
-  readonly callTimeoutMs?: number;
-}
 
 export type MemberAnswer<T> = { readonly address: string; readonly answer: T } | { readonly address: string; readonly error: ConnectError };
 
@@ -221,9 +212,10 @@ class LogInFailed extends Error {
 }
 
 function credentialsOf({ ca, cert, key }: NonNullable<EtcdConnection['tls']>) {
+  // Not buffers any more, when a thread was given them.
   return {
-    rootCertificate: ca ?? Buffer.from(rootCertificates.join('\n')),
-    ...(cert === undefined ? {} : { certChain: cert }),
-    ...(key === undefined ? {} : { privateKey: key }),
+    rootCertificate: Buffer.from(ca ?? rootCertificates.join('\n')),
+    ...(cert === undefined ? {} : { certChain: Buffer.from(cert) }),
+    ...(key === undefined ? {} : { privateKey: Buffer.from(key) }),
   };
 }
