@@ -35,7 +35,7 @@ module.exports = {
       name: 'hosts-import-the-data-path-only',
       comment: 'A task host pays for what it imports: no logger, metadata or telemetry.',
       severity: 'error',
-      from: { path: '^services/task-runner-service/hosts/thread-main' },
+      from: { path: '^services/task-runner-service/hosts/(thread|process|host)-main' },
       to: {
         path: '^(libs/(mesh|telemetry|metadata-store|cluster|placement)|proto)/|node_modules/(pino|fastify|egg-logger|@opentelemetry)',
         reachable: true,

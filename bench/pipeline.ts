@@ -113,6 +113,7 @@ async function bench(label: string, make: (done: () => void) => [AnyPlugin, Reco
     taskConfig: {},
     queues: plugin.kind === 'sink' ? QUEUES : [],
     paused: false,
+    hookLimits: { pollMs: 0, putMs: 0, flushMs: 0, stopMs: 0 },
     startTimeMs: 0,
     offsets: [],
     positions: [],
@@ -142,7 +143,7 @@ function hollowLog(properties: string): MessageLog {
   const batch = builder.take();
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   return {
-    capabilities: { assign: true, subscribe: false, createTopic: true, delay: false },
+    capabilities: { assign: true, subscribe: false, createTopic: true, delay: false, processes: false },
     describeTopic: async (topic) => ({ topic, queues: QUEUES }),
     createTopic: async (topic) => ({ topic, queues: QUEUES }),
     listTopics: async () => ['t'],

@@ -1,8 +1,8 @@
 import { type Static, Type } from 'typebox';
 
 const port = (description: string, value: number) => Type.Integer({ description, default: value, minimum: 0, maximum: 65_535 });
-const ms = (description: string, value: number, minimum = 1) =>
-  Type.Integer({ description, default: value, minimum, maximum: 31_536_000_000 });
+const ms = (description: string, value: number, minimum = 1, maximum = 31_536_000_000) =>
+  Type.Integer({ description, default: value, minimum, maximum });
 
 /**
  * Every setting of every process: the single source of types, defaults, flags (`--rest-port`), variables (`RMQC_REST_PORT`), the YAML
@@ -47,6 +47,12 @@ export const SettingsSchema = Type.Object({
       minimum: 0,
       maximum: 256,
     }),
+    hostHeapMb: Type.Integer({
+      description: 'Heap of one thread or process that runs tasks; beyond it, it is ended. Record bodies do not count.',
+      default: 512,
+      minimum: 64,
+      maximum: 65_536,
+    }),
     leaseTtlMs: ms('Time after which a runner that is not heard of is given up.', 10_000, 3_000),
   }),
   peers: Type.Object({
@@ -63,6 +69,12 @@ export const SettingsSchema = Type.Object({
   tasks: Type.Object({
     startTimeoutMs: ms('Time a task may take to start.', 60_000, 100),
     stopTimeoutMs: ms('Time a task may take to stop before its thread is ended.', 5_000, 100),
+    planTimeoutMs: ms('Time a connector may take to plan its tasks.', 60_000, 100),
+    askTimeoutMs: ms('Time a plugin may take to validate a configuration or an edit of offsets.', 9_000, 100, 25_000),
+    pollTimeoutMs: ms('Time one poll of a source may take, waits by context.sleep not counted; 0 is no limit.', 300_000, 0),
+    putTimeoutMs: ms('Time one put of a sink may take; 0 is no limit.', 300_000, 0),
+    flushTimeoutMs: ms("Time a sink's flush or a source's committed may take; 0 is no limit.", 300_000, 0),
+    blockedTimeoutMs: ms('Time an event loop that runs tasks may be blocked by their code.', 10_000, 1_000),
   }),
   etcd: Type.Array(Type.String(), {
     description: 'Client addresses (host:port) of an etcd cluster, 3.4 or newer; empty: the embedded metadata store in the data folder.',

@@ -47,6 +47,8 @@ export interface LogCapabilities {
   readonly createTopic: boolean;
   /** Messages can be delivered later: `MessageBatch.delayMs`. */
   readonly delay: boolean;
+  /** Processes of their own can use it, each by a connection (ADR 0001 says why the embedded log cannot). */
+  readonly processes: boolean;
 }
 
 export interface TopicSettings {

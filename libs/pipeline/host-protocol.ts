@@ -20,6 +20,8 @@ export type HostCommand =
   | { readonly type: 'stop'; readonly unit: string }
   /** Asks plugin code; answered by `answer` with the same id. */
   | { readonly type: 'ask'; readonly id: number; readonly question: HostQuestion }
+  /** Answered by `pong` as soon as the event loop turns. */
+  | { readonly type: 'ping' }
   | { readonly type: 'setLogLevel'; readonly level: LogLevel };
 
 export type HostEvent =
@@ -34,9 +36,17 @@ export type HostEvent =
   | { readonly type: 'commitWanted'; readonly unit: string }
   | { readonly type: 'stopped'; readonly unit: string; readonly content: CommitContent | null }
   | { readonly type: 'replan'; readonly unit: string }
+  /**
+   * The unit's code did what its host should not outlive: it threw where nobody listens, called process.exit, or a hook of it does not end.
+   * The host goes on until its other units have left. `hasFailed`: it failed of the error, and then did not end.
+   */
+  | { readonly type: 'culprit'; readonly unit: string; readonly error: PlainError; readonly hasFailed: boolean }
+  | { readonly type: 'pong' }
   | { readonly type: 'answer'; readonly id: number; readonly result: HostAnswer | null; readonly error?: PlainError }
   /** Every 500 ms, only the units whose counters changed. Counters are of this incarnation of the unit. */
   | { readonly type: 'stats'; readonly counters: Readonly<Record<string, TaskCounters>> }
+  /** Every second or so. `loopDelayMs`: the longest that the event loop was late since the last pulse. */
+  | { readonly type: 'pulse'; readonly loopDelayMs: number; readonly heapBytes: number }
   | { readonly type: 'logs'; readonly lines: readonly HostLogLine[] };
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
@@ -59,6 +69,7 @@ export interface TaskStart {
   /** For sinks. */
   readonly queues: readonly QueueAddress[];
   readonly paused: boolean;
+  readonly hookLimits: HookLimits;
   /** When the connector was created or its offsets reset; where `latest` begins. */
   readonly startTimeMs: number;
   /** Committed source offsets of the whole connector. */
@@ -72,6 +83,16 @@ export interface TaskStart {
    * but not committed. Empty after a clean stop.
    */
   readonly uncleanMarks: readonly QueueMark[];
+}
+
+/** How long one call of a hook may take before the task counts as hung, ms; 0: as long as it wants. */
+export interface HookLimits {
+  readonly pollMs: number;
+  readonly putMs: number;
+  /** `flush` and `committed`. */
+  readonly flushMs: number;
+  /** What a task that has failed still does. */
+  readonly stopMs: number;
 }
 
 export interface ConnectorStart {

@@ -1,6 +1,9 @@
 import type { HostCommand, HostEvent } from './host-protocol.ts';
 
-/** Where connector code runs: the port. Adapters: `thread`, `process`, `simulated`. */
+/** What a task host is: a thread of the runner's process, or a process of its own. */
+export type HostKind = 'thread' | 'process';
+
+/** Where connector code runs: the port. Adapters: threads, processes, simulated. */
 export interface TaskHosts {
   /** Starts a host; it posts `ready` when it listens. */
   open(listener: TaskHostListener): TaskHost;
@@ -16,6 +19,8 @@ export interface HostExit {
   /** `killed`: by us. */
   readonly reason: 'killed' | 'crashed' | 'outOfMemory';
   readonly message: string;
+  /** The unit whose hook was running when the host had to be ended, where that can be told. */
+  readonly unit?: string;
 }
 
 export interface TaskHost {

@@ -5,8 +5,10 @@ import { ConnectorType, TargetState } from '@rocketmq-connect/proto/common';
 import type { StoredSpec, StoredStatus, StoredTaskSet } from '@rocketmq-connect/proto/storage';
 import { type Clock, ConnectError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import { type Failure, toFailure, UnitFailed } from './failure.ts';
 import type { HostPool } from './host-pool.ts';
-import { type Failure, HostedRun, toFailure, UnitFailed } from './hosted-run.ts';
+import { HostedRun } from './hosted-run.ts';
+import { homeOf } from './isolation.ts';
 import type { Questions } from './questions.ts';
 import { type CodeEvents, type Owned, Unable, type UnitCode } from './unit.ts';
 
@@ -64,6 +66,7 @@ export class ConnectorUnit implements UnitCode {
       clock,
       unit: hostUnit,
       weight: 0,
+      home: homeOf(owned.unit.connector, spec.config),
       startTimeoutMs: settings.taskStartTimeoutMs,
       stopTimeoutMs: settings.taskStopTimeoutMs,
       onFailed: (failure) => {
@@ -152,7 +155,7 @@ export class ConnectorUnit implements UnitCode {
       const positions = sink ? await this.#positions(connector) : [];
       const question = { ask: 'plan', connectorConfig: spec.config, positions } as const;
       // A sink has no plan hook: its queues are divided by our own code.
-      const { tasks } = await questions.ask(question, settings.planTimeoutMs, signal, sink).catch((error) => {
+      const { tasks } = await questions.ask(question, { timeoutMs: settings.planTimeoutMs, signal, sharing: sink }).catch((error) => {
         throw new UnitFailed(planFailure(error));
       });
       if (signal.aborted) return;
@@ -195,10 +198,11 @@ export class ConnectorUnit implements UnitCode {
   }
 }
 
-/** A host may die of something else, of a neighbour even: as with a task, that may pass by itself. */
+/** That a plan hangs or ends its host may pass by itself, as with a task: what it asks may be slow or away. */
 function planFailure(error: unknown): Failure {
   const failure = toFailure(error);
-  return error instanceof ConnectError && error.code === 'PLUGIN_CRASHED' ? { ...failure, kind: 'host' } : failure;
+  const passes = error instanceof ConnectError && (error.code === 'PLUGIN_CRASHED' || error.code === 'TIMEOUT');
+  return passes ? { ...failure, kind: 'host' } : failure;
 }
 
 function passes(error: unknown): boolean {

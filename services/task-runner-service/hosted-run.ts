@@ -1,36 +1,18 @@
 import type { CommitContent, HostCommand, TaskCounters } from '@rocketmq-connect/pipeline/host-protocol';
-import { type Clock, type PlainError, toPlainError } from '@rocketmq-connect/sdk';
-import type { HostPool, Placement, UnitHostEvent } from './host-pool.ts';
-import type { FailureKind } from './restart-policy.ts';
-
-/** Why the code of a unit ended by itself. */
-export interface Failure {
-  readonly kind: FailureKind;
-  readonly message: string;
-  /** False for a neighbour of the culprit: it restarts at once, and no restart is counted. */
-  readonly counted: boolean;
-}
-
-/** Thrown by what starts a unit's code. */
-export class UnitFailed extends Error {
-  readonly failure: Failure;
-
-  constructor(failure: Failure) {
-    super(failure.message);
-    this.name = 'UnitFailed';
-    this.failure = failure;
-  }
-}
+import type { Clock } from '@rocketmq-connect/sdk';
+import { type Failure, fromError, UnitFailed } from './failure.ts';
+import type { Home, HostPool, Placement, UnitHostEvent } from './host-pool.ts';
 
 export interface HostedRunOptions {
   readonly pool: HostPool;
   readonly clock: Clock;
   readonly unit: string;
   readonly weight: number;
+  readonly home: Home;
   readonly startTimeoutMs: number;
   readonly stopTimeoutMs: number;
-  /** It failed after it was started and before it was asked to stop. */
-  readonly onFailed: (failure: Failure) => void;
+  /** It ended after it was started and before it was asked to stop. `lastContent` as of `stop`. */
+  readonly onFailed: (failure: Failure, lastContent: CommitContent | null) => void;
   /** What else the host says of the unit. */
   readonly onEvent: (event: UnitHostEvent) => void;
   readonly onCounters: (counters: TaskCounters) => void;
@@ -43,9 +25,9 @@ export class HostedRun {
   readonly #whenEnded: Promise<void>;
   #resolveEnded: () => void = () => undefined;
   #started: { resolve(): void; reject(error: UnitFailed): void } | null = null;
-  #phase: 'starting' | 'running' | 'stopping' | 'ended' = 'starting';
+  #phase: 'starting' | 'running' | 'moving' | 'stopping' | 'ended' = 'starting';
+  #wasStarted = false;
   #lastContent: CommitContent | null = null;
-  #overdue: string | null = null;
   #cancelTimer: () => void = () => undefined;
 
   constructor(options: HostedRunOptions) {
@@ -53,14 +35,19 @@ export class HostedRun {
     this.#whenEnded = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
-    this.#placement = options.pool.place(options.unit, options.weight, {
+    this.#placement = options.pool.place(options.unit, options.weight, options.home, {
       onEvent: (event) => this.#onEvent(event),
       onCounters: options.onCounters,
+      onMove: () => this.#move(),
       onGone: (exit, culprit) => {
-        const message = this.#overdue ?? (culprit ? `its host ${exit.reason}: ${exit.message}` : `its host was ended (${exit.message})`);
-        this.#end({ kind: 'host', message, counted: culprit });
+        this.#end(culprit ?? { kind: 'host', message: `its host was ended: ${exit.message}`, counted: false });
       },
     });
+  }
+
+  /** Of a clean end: what is to be committed. */
+  get lastContent(): CommitContent | null {
+    return this.#lastContent;
   }
 
   /** Resolves when the code has started, rejects with `UnitFailed`. */
@@ -78,11 +65,8 @@ export class HostedRun {
 
   /** Ends the code within its limit. The content to commit, or null where the end was not clean or there is none. */
   async stop(): Promise<CommitContent | null> {
-    if (this.#phase === 'starting' || this.#phase === 'running') {
-      this.#phase = 'stopping';
-      this.#placement.send({ type: 'stop', unit: this.#options.unit });
-      this.#limit(this.#options.stopTimeoutMs, 'did not stop');
-    }
+    if (this.#phase === 'starting' || this.#phase === 'running') this.#stopWithin('stopping');
+    else if (this.#phase === 'moving') this.#phase = 'stopping';
     await this.#whenEnded;
     return this.#lastContent;
   }
@@ -91,9 +75,19 @@ export class HostedRun {
   async kill(): Promise<void> {
     if (this.#phase !== 'ended') {
       this.#phase = 'stopping';
-      this.#placement.expel();
+      this.#placement.kill();
     }
     await this.#whenEnded;
+  }
+
+  #move(): void {
+    if (this.#phase === 'starting' || this.#phase === 'running') this.#stopWithin('moving');
+  }
+
+  #stopWithin(phase: 'stopping' | 'moving'): void {
+    this.#phase = phase;
+    this.#placement.send({ type: 'stop', unit: this.#options.unit });
+    this.#limit(this.#options.stopTimeoutMs, 'did not stop');
   }
 
   #onEvent(event: UnitHostEvent): void {
@@ -101,18 +95,20 @@ export class HostedRun {
       case 'started':
         if (this.#phase !== 'starting') return;
         this.#phase = 'running';
+        this.#wasStarted = true;
         this.#cancelTimer();
         this.#started?.resolve();
         return;
       case 'failed':
-        this.#end(fromError(event.error));
+        this.#end(this.#placement.accusation ?? fromError(event.error));
         return;
       case 'stopped':
-        if (this.#phase === 'stopping') this.#lastContent = event.content;
-        this.#end({ kind: 'fatal', message: 'its code ended without being asked', counted: true });
+        if (this.#phase === 'stopping' || this.#phase === 'moving') this.#lastContent = event.content;
+        if (this.#phase === 'moving') this.#end({ kind: 'host', message: 'it leaves its host to a neighbour', counted: false });
+        else this.#end({ kind: 'fatal', message: 'its code ended without being asked', counted: true });
         return;
       default:
-        if (this.#phase === 'running' || (this.#phase === 'stopping' && event.type === 'frozen')) this.#options.onEvent(event);
+        if (this.#phase === 'running' || (event.type === 'frozen' && this.#phase !== 'starting')) this.#options.onEvent(event);
     }
   }
 
@@ -124,36 +120,13 @@ export class HostedRun {
     this.#placement.leave();
     this.#resolveEnded();
     this.#started?.reject(new UnitFailed(failure));
-    if (before === 'running') this.#options.onFailed(failure);
+    if (this.#wasStarted && before !== 'stopping') this.#options.onFailed(failure, this.#lastContent);
   }
 
   #limit(timeoutMs: number, what: string): void {
     this.#cancelTimer();
     this.#cancelTimer = this.#options.clock.after(timeoutMs, () => {
-      this.#overdue = `${what} within ${timeoutMs} ms`;
-      this.#placement.expel();
+      this.#placement.expel(`${what} within ${timeoutMs} ms`);
     });
   }
-}
-
-/** What a status shows of an error: its remedy, or, of what nobody expected, where in the code it was thrown. */
-function fromError({ kind, code, message, remedy, stack }: PlainError): Failure {
-  const end = /[.!?]$/.test(message) ? ' ' : '. ';
-  const frames = (stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
-  const more =
-    remedy !== undefined
-      ? end + remedy
-      : code === 'UNEXPECTED'
-        ? frames
-            .slice(0, FRAMES_MAX)
-            .map((line) => `\n${line}`)
-            .join('')
-        : '';
-  return { kind, message: `${code}: ${message}${more}`, counted: true };
-}
-
-const FRAMES_MAX = 8;
-
-export function toFailure(error: unknown): Failure {
-  return error instanceof UnitFailed ? error.failure : fromError(toPlainError(error));
 }

@@ -40,6 +40,10 @@ export interface TaskRunnerDeps {
   readonly logKeepsPositions?: boolean;
   readonly version: string;
   readonly hosts: TaskHosts;
+  /** For `tasks.isolation=process`; absent: it is refused. */
+  readonly processHosts?: TaskHosts;
+  /** Whether there are plugins but those that every runner has; default true. */
+  readonly foreignPlugins?: boolean;
   /** Shared with the hosts. */
   readonly deadline: DeadlineWord;
   /** How the lease of the session is kept, if not in this thread. */
@@ -66,12 +70,14 @@ export function createTaskRunner(deps: TaskRunnerDeps): TaskRunner {
   const settings = { ...defaultRunnerSettings, ...deps.settings };
   const log = deps.log.child({ runner: id });
   const pool = new HostPool({
-    hosts: deps.hosts,
+    hosts: { thread: deps.hosts, ...(deps.processHosts === undefined ? {} : { process: deps.processHosts }) },
     clock,
     log,
     hostCount: settings.hostCount,
     idleMs: settings.hostIdleMs,
     killTimeoutMs: settings.hostKillTimeoutMs,
+    pingTimeoutMs: settings.hostPingTimeoutMs,
+    foreignPlugins: deps.foreignPlugins ?? true,
     onUnkillable: deps.onUnkillable,
   });
   const questions = new Questions(pool, clock, settings.asksMax);

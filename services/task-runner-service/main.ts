@@ -13,12 +13,9 @@ import { type LogConnection, ThreadHosts } from './hosts/thread-hosts.ts';
 import { createTaskRunner } from './index.ts';
 import { LeaseThread } from './lease/lease-thread.ts';
 
-/** Beyond this a host ends with `outOfMemory`; record bodies are buffers and do not count. */
-const MAX_HEAP_MB = 512;
-const BLOCKED_AFTER_MS = 30_000;
-
 export async function taskRunner(context: ProcessContext): Promise<ProcessService> {
   const { store, keys, clock, random, rpc, configEndpoints, settings, version, dataDirectory, baseDirectory } = context;
+  const { tasks } = settings;
   const log = context.log.child({ service: 'task-runner' });
   const messages = await openMessages(settings, baseDirectory, dataDirectory, log);
   const deadline = new DeadlineWord();
@@ -45,14 +42,18 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
       deadline,
       plugins: settings.plugins,
       baseDirectory,
-      maxHeapMb: MAX_HEAP_MB,
-      blockedAfterMs: BLOCKED_AFTER_MS,
+      maxHeapMb: settings.runner.hostHeapMb,
+      blockedAfterMs: tasks.blockedTimeoutMs,
     }),
+    foreignPlugins: settings.plugins.length > 0,
     settings: {
       leaseTtlMs: settings.runner.leaseTtlMs,
       commitIntervalMs: settings.offsets.commitIntervalMs,
-      taskStartTimeoutMs: settings.tasks.startTimeoutMs,
-      taskStopTimeoutMs: settings.tasks.stopTimeoutMs,
+      taskStartTimeoutMs: tasks.startTimeoutMs,
+      taskStopTimeoutMs: tasks.stopTimeoutMs,
+      planTimeoutMs: tasks.planTimeoutMs,
+      askTimeoutMs: tasks.askTimeoutMs,
+      hookLimits: { pollMs: tasks.pollTimeoutMs, putMs: tasks.putTimeoutMs, flushMs: tasks.flushTimeoutMs },
       hostCount: settings.runner.hosts === 0 ? availableParallelism() : settings.runner.hosts,
     },
     onUnkillable: (message) => {

@@ -10,11 +10,11 @@ import type { Questions } from './questions.ts';
 export function pluginHostService(questions: Questions, runner: string, timeoutMs: number): Implementation {
   return implement(PluginHostServiceDefinition, {
     describe: async ({ plugin, version }, { signal }) => {
-      const answer = await questions.ask({ ask: 'describe', plugin, version }, timeoutMs, signal);
+      const answer = await questions.ask({ ask: 'describe', plugin, version }, { timeoutMs, signal });
       return { plugin: toPlugin(answer.plugin, runner), keys: answer.keys.map(toConfigKey) };
     },
     validate: async ({ plugin, config }, { signal }) => {
-      const { validation } = await questions.ask({ ask: 'validate', plugin, config }, timeoutMs, signal);
+      const { validation } = await questions.ask({ ask: 'validate', plugin, config }, { timeoutMs, signal });
       return {
         name: validation.name,
         errorCount: validation.errorCount,
@@ -31,7 +31,7 @@ export function pluginHostService(questions: Questions, runner: string, timeoutM
         partition: partitionJson,
         offset: offsetJson === '' ? null : offsetJson,
       }));
-      await questions.ask({ ask: 'alterOffsets', connectorConfig: config, offsets: altered }, timeoutMs, signal);
+      await questions.ask({ ask: 'alterOffsets', connectorConfig: config, offsets: altered }, { timeoutMs, signal });
       return {};
     },
   });
@@ -67,7 +67,7 @@ function toConfigValue({ definition, value, recommendedValues, errors, visible }
 
 /** What this runner can load, for its registration, and what it cannot: that is logged too, and missed by nobody else. */
 export async function loadPluginRefs(questions: Questions, timeoutMs: number, log: TaskLogger): Promise<RunnerPlugins> {
-  const { plugins, broken } = await questions.ask({ ask: 'catalogue' }, timeoutMs);
+  const { plugins, broken } = await questions.ask({ ask: 'catalogue' }, { timeoutMs });
   for (const { location, error } of broken) log.error(`a plugin cannot be used: ${error}`, { location });
   return {
     plugins: plugins.map(({ name, kind, version, aliases, secretKeys }) => {

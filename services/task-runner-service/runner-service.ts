@@ -32,7 +32,15 @@ export function runnerService(options: RunnerServiceOptions): Implementation {
       version,
       uptimeMs: BigInt(Math.floor(clock.monotonic() - startedAtMs)),
       rssBytes: BigInt(options.rssBytes()),
-      hosts: pool.list().map((host) => ({ id: host.id, isolation: 'thread', units: host.units.map(options.nameOf) })),
+      hosts: pool.list().map(({ id: host, kind, units, loopDelayMs, heapBytes }) => {
+        return {
+          id: host,
+          isolation: kind,
+          units: units.map(options.nameOf),
+          loopDelayMs: BigInt(Math.round(loopDelayMs)),
+          heapBytes: BigInt(heapBytes),
+        };
+      }),
     }),
     taskStats: async function* ({ intervalMs }, { signal }) {
       if (intervalMs !== 0 && intervalMs < INTERVAL_MIN_MS) {

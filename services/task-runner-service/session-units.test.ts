@@ -22,6 +22,7 @@ describe('the units of a runner', () => {
     assert.ok(found, `task ${task} runs on ${runner}`);
     return found;
   };
+  const taskNow = (world: UnitsWorld, task: number) => world.runner().hosts.task('c', task);
   const errorOf = (world: UnitsWorld, task = 0) =>
     world.clock
       .resolve(world.connectors.getStatus({ name: 'c' }))
@@ -210,12 +211,15 @@ describe('the units of a runner', () => {
 
     it('S053, S054: a task that ignores its stop is killed with its host; its neighbour goes on, and is not counted as restarted', async () => {
       const world = await running({ tasks: 4 });
-      world.runner().hosts.scripts.set('c', { tasks: 4, hangs: 'stop' });
-      produce(world, 5, 0);
-      await world.clock.advance(6000);
-      world.runner().hosts.scripts.set('c', { tasks: 4 });
       const stuck = taskOf(world, 0);
-      world.runner().hosts.scripts.set('c', { tasks: 4, hangs: 'stop' });
+      const [neighbour] = [...stuck.host.tasks.values()].filter((task) => task !== stuck);
+      assert.ok(neighbour);
+      produce(world, 5, 0);
+      produce(world, 3, neighbour.start.task);
+      await world.clock.advance(6000);
+      produce(world, 4, neighbour.start.task);
+      const owners = world.owners();
+      world.runner().hosts.scripts.set('c', { tasks: 4, hangs: 'stop', hangingTask: 0 });
       await world.clock.resolve(world.connectors.restartTask({ name: 'c', task: 0 }));
       await world.clock.advance(4000);
       assert.ok(world.runner().hosts.alive.has(stuck.host));
@@ -225,6 +229,51 @@ describe('the units of a runner', () => {
       const alone = taskOf(world, 0).host;
       assert.deepEqual([...alone.tasks.keys()].length, 1, 'the culprit has a host of its own');
       assert.equal(taskOf(world, 0).position, 5);
+      const moved = taskOf(world, neighbour.start.task);
+      assert.notEqual(moved.host, neighbour.host);
+      assert.deepEqual([moved.position, moved.start.uncleanMarks.length], [7, 1], 'what it had done was committed before it went on');
+      assert.deepEqual(world.owners(), owners, 'under the same tokens');
+    });
+
+    it('S052: the neighbours of a task that hangs pause for less than a second and are never FAILED', async () => {
+      const world = await running({ tasks: 4 });
+      const stuck = taskOf(world, 0);
+      const neighbours = [...stuck.host.tasks.values()].filter((task) => task !== stuck).map(({ start }) => start.task);
+      const error = { name: 'FatalError', kind: 'fatal', code: 'HOOK_HUNG', message: 'put did not end within 300000 ms' } as const;
+      stuck.host.say({ type: 'culprit', unit: stuck.unit, error, hasFailed: false });
+      let pauseMs = 0;
+      const seen = new Set<string>();
+      while (neighbours.some((task) => taskNow(world, task)?.host === stuck.host || taskNow(world, task) === undefined)) {
+        await world.clock.advance(10);
+        pauseMs += 10;
+        const states = (await world.shown('c')).split(' ');
+        for (const task of neighbours) seen.add(states[task + 1] ?? '');
+      }
+      assert.ok(pauseMs < 1000, `${pauseMs} ms`);
+      assert.deepEqual(
+        [...seen].filter((state) => state !== 'RUNNING' && state !== 'STARTING'),
+        [],
+      );
+      await world.clock.until(() => !world.runner().hosts.alive.has(stuck.host));
+      assert.match(await errorOf(world, 0), /HOOK_HUNG: put did not end/);
+      await world.shows('c', 'RUNNING: RUNNING RUNNING RUNNING RUNNING');
+    });
+
+    it('S052: where the loop is blocked, neighbours go on from their last commit, and are not counted as restarted', async () => {
+      const world = await running({ tasks: 4 });
+      const stuck = taskOf(world, 0);
+      const [neighbour] = [...stuck.host.tasks.values()].filter((task) => task !== stuck);
+      assert.ok(neighbour);
+      produce(world, 3, neighbour.start.task);
+      await world.clock.advance(6000);
+      produce(world, 4, neighbour.start.task);
+      await world.clock.advance(10);
+      stuck.host.block();
+      await world.clock.resolve(world.connectors.restartTask({ name: 'c', task: 0 }));
+      await world.clock.until(() => !world.runner().hosts.alive.has(stuck.host));
+      await world.shows('c', 'RUNNING: RUNNING RUNNING RUNNING RUNNING');
+      const moved = taskOf(world, neighbour.start.task);
+      assert.deepEqual([moved.position, moved.start.uncleanMarks.map(({ offset }) => offset)], [3, [3]]);
     });
 
     it('S052, S053: a task that hangs in start is restarted by policy; other connectors run', async () => {
@@ -239,13 +288,13 @@ describe('the units of a runner', () => {
       await world.shows('c', 'RUNNING: RUNNING');
     });
 
-    it('S052: a connector that hangs in its plan is FAILED and names the stage; another is planned meanwhile', async () => {
+    it('S052: a connector that hangs in its plan is restarted by policy and names the stage; another is planned meanwhile', async () => {
       const world = await UnitsWorld.open('r1');
       world.runner().hosts.scripts.set('hanging', { hangs: 'plan' });
       await world.create('hanging');
       await world.create('c');
       await world.shows('c', 'RUNNING: RUNNING');
-      await world.shows('hanging', 'FAILED:');
+      await world.shows('hanging', 'RESTARTING:');
       const { status } = await world.clock.resolve(world.connectors.getStatus({ name: 'hanging' }));
       assert.match(status?.connector?.error ?? '', /plan took longer than 10000 ms/);
     });

@@ -1,6 +1,7 @@
 import type { ClusterKeys } from '@rocketmq-connect/cluster';
 import type { Client } from '@rocketmq-connect/mesh';
 import type { MetadataStore } from '@rocketmq-connect/metadata-store';
+import type { HookLimits } from '@rocketmq-connect/pipeline/host-protocol';
 import type { CommitServiceDefinition, TaskSetServiceDefinition } from '@rocketmq-connect/proto/commit';
 import type { TaskStats } from '@rocketmq-connect/proto/runner';
 import type { StoredStatus, StoredTarget } from '@rocketmq-connect/proto/storage';
@@ -26,6 +27,7 @@ export interface UnitSettings {
   readonly taskStopTimeoutMs: number;
   readonly releaseTimeoutMs: number;
   readonly planTimeoutMs: number;
+  readonly hookLimits: Omit<HookLimits, 'stopMs'>;
 }
 
 /** What the units of all sessions of a runner share. */

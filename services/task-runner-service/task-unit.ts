@@ -1,12 +1,14 @@
 import type { Client } from '@rocketmq-connect/mesh';
-import type { CommitContent, TaskStart } from '@rocketmq-connect/pipeline/host-protocol';
+import type { CommitContent, HookLimits, TaskStart } from '@rocketmq-connect/pipeline/host-protocol';
 import type { CommitServiceDefinition, ReadResponse } from '@rocketmq-connect/proto/commit';
 import type { StoredSpec, StoredStatus } from '@rocketmq-connect/proto/storage';
 import { type Clock, ConnectError, sleep } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import type { Committer } from './committer.ts';
+import { toFailure } from './failure.ts';
 import type { HostPool, UnitHostEvent } from './host-pool.ts';
-import { HostedRun, toFailure } from './hosted-run.ts';
+import { HostedRun } from './hosted-run.ts';
+import { homeOf } from './isolation.ts';
 import type { TaskLedger } from './ledger.ts';
 import { uncleanMarks } from './pieces.ts';
 import type { LoadedTask } from './task-configs.ts';
@@ -32,6 +34,7 @@ export interface TaskUnitOptions {
     readonly taskStartTimeoutMs: number;
     readonly taskStopTimeoutMs: number;
     readonly releaseTimeoutMs: number;
+    readonly hookLimits: Omit<HookLimits, 'stopMs'>;
   };
 }
 
@@ -77,9 +80,11 @@ export class TaskUnit implements UnitCode {
       clock,
       unit: hostUnit,
       weight: 1,
+      home: homeOf(start.connector, start.connectorConfig),
       startTimeoutMs: settings.taskStartTimeoutMs,
       stopTimeoutMs: settings.taskStopTimeoutMs,
-      onFailed: (failure) => {
+      onFailed: (failure, lastContent) => {
+        this.#lastContent = lastContent;
         this.#ended();
         events.onFailed(failure);
       },
@@ -89,6 +94,7 @@ export class TaskUnit implements UnitCode {
     try {
       await this.#run.start({ type: 'startTask', unit: hostUnit, start });
     } catch (error) {
+      this.#lastContent = this.#run?.lastContent ?? null;
       this.#ended();
       throw error;
     }
@@ -224,6 +230,7 @@ export class TaskUnit implements UnitCode {
       taskConfig: task.config,
       queues: task.queues,
       paused,
+      hookLimits: { ...this.#options.settings.hookLimits, stopMs: this.#options.settings.taskStopTimeoutMs },
       startTimeMs: Number(spec.startTimeMs),
       offsets: read.offsets.flatMap(({ queue, partitionJson, offsetJson }) =>
         queue === undefined ? [{ partition: partitionJson, offset: offsetJson }] : [],

@@ -75,6 +75,8 @@ export type UnitEvent =
   | { readonly type: 'started' }
   /** Its code has ended by itself; `restartInMs` null: it stays failed. */
   | { readonly type: 'failed'; readonly restartInMs: number | null }
+  /** Its code has ended because its host is ended for a neighbour: it goes on in another. */
+  | { readonly type: 'moved' }
   /** Plugin or version missing here. */
   | { readonly type: 'unable' }
   /** The backoff is over. */
@@ -143,6 +145,8 @@ function running(at: UnitState, event: UnitEvent): Transition {
     case 'failed':
       if (at.phase === 'FAILED') return stay(at);
       return event.restartInMs === null ? go(at, 'FAILED') : go(at, 'RESTARTING', 'scheduleRestart');
+    case 'moved':
+      return at.phase === 'FAILED' ? stay(at) : go(at, 'STARTING', 'start');
     case 'restart':
       return { state: { ...at, phase: 'RESTARTING', ending: true }, actions: ['stop'] };
     default:
@@ -158,6 +162,7 @@ function restarting(at: UnitState, event: UnitEvent): Transition {
       return at.ending ? stay(at) : go(at, 'STARTING', 'cancelRestart', 'start');
     case 'stopped':
     case 'failed':
+    case 'moved':
       return at.ending ? go(at, 'STARTING', 'start') : stay(at);
     case 'unwant': // while ending, the stop is already on its way
       return at.ending ? go({ ...at, wanted: false }, 'STOPPING') : go({ ...at, wanted: false }, 'STOPPING', 'cancelRestart', 'stop');
@@ -172,6 +177,7 @@ function stopping(at: UnitState, event: UnitEvent): Transition {
   switch (event.type) {
     case 'stopped':
     case 'failed':
+    case 'moved':
       return go(at, 'RELEASING', 'release');
     case 'unwant':
       return stay({ ...at, wanted: false });

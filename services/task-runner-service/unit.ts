@@ -5,7 +5,7 @@ import type { StoredStatus } from '@rocketmq-connect/proto/storage';
 import type { Clock, Random } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import { type Blocker, type ClaimedUnit, claim, ownerKeyOf, type Registration } from './claims.ts';
-import { type Failure, toFailure } from './hosted-run.ts';
+import { type Failure, toFailure } from './failure.ts';
 import { decideRestart, type RestartPolicy } from './restart-policy.ts';
 import { StatusWriter } from './status.ts';
 import { idle, next, owns, type UnitAction, type UnitEvent, type UnitPhase, type UnitState } from './unit-state.ts';
@@ -251,16 +251,17 @@ export class Unit {
 
   #failed(failure: Failure): void {
     const { restartPolicy, clock, random, log } = this.#env;
+    if (!failure.counted) {
+      log.info(`goes on in another host: ${failure.message}`);
+      return this.#dispatch({ type: 'moved' });
+    }
     const history = { restarts: this.#restarts, startedAtMs: this.#startedAtMs };
-    const decision = failure.counted
-      ? decideRestart(restartPolicy, failure.kind, history, clock.monotonic(), random)
-      : { restartInMs: 0, restarts: this.#restarts };
+    const decision = decideRestart(restartPolicy, failure.kind, history, clock.monotonic(), random);
     this.#restarts = decision.restarts;
     this.#restartInMs = decision.restartInMs ?? 0;
     this.#error = failure.message;
     const what = decision.restartInMs === null ? 'stays failed' : `restarts in ${Math.round(decision.restartInMs)} ms`;
-    if (failure.counted) log.error(`failed, ${what}: ${failure.message}`);
-    else log.info(`goes on in another host: ${failure.message}`);
+    log.error(`failed, ${what}: ${failure.message}`);
     this.#dispatch({ type: 'failed', restartInMs: decision.restartInMs });
   }
 

@@ -9,7 +9,7 @@ for (const [name, options] of [
   ['embedded', {}],
   ['embedded, small segments, each batch forced to disk', { segmentBytes: 500, flush: 'batch' }],
 ] as const) {
-  messageLogContract(name, { assign: true, subscribe: false, createTopic: true, delay: false }, async () => {
+  messageLogContract(name, { assign: true, subscribe: false, createTopic: true, delay: false, processes: false }, async () => {
     const directory = mkdtempSync(join(tmpdir(), 'message-log-'));
     const log = await EmbeddedLog.open(directory, options);
     const clients: { close(): Promise<void> }[] = [];

@@ -52,7 +52,7 @@ describe('A real RocketMQ, by gRPC', function () {
     await useRocketmq(this);
   });
 
-  messageLogContract('proxy', { assign: false, subscribe: true, createTopic: false, delay: true }, async () => under);
+  messageLogContract('proxy', { assign: false, subscribe: true, createTopic: false, delay: true, processes: true }, async () => under);
 
   describe('MessageLog: proxy, what is its own', () => {
     let log: MessageLog;

@@ -21,7 +21,7 @@ describe('A real RocketMQ', () => {
     // A proxy keeps routes for 20 s.
     ['remoting, proxy', 20_000, () => throughProxy(connect(rocketmq.proxy), connect(rocketmq.nameServer))],
   ] as const) {
-    messageLogContract(name, { assign: true, subscribe: false, createTopic: true, delay: true }, async () => {
+    messageLogContract(name, { assign: true, subscribe: false, createTopic: true, delay: true, processes: true }, async () => {
       const opened: MessageLog[] = [];
       const own = (): MessageLog => {
         const log = open();

@@ -115,6 +115,7 @@ export const bugs: readonly Bug[] = [
       find: 'this.#lastContent === null ? await committer.settled() : await committer.commit(this.#lastContent)',
       replace: "{ type: 'stored' } as const",
     },
+    fromSeed: 81,
     found: /^invariant [45]/,
   },
   {

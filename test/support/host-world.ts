@@ -88,6 +88,7 @@ export class HostWorld {
         taskConfig: {},
         queues: [],
         paused: false,
+        hookLimits: { pollMs: 0, putMs: 0, flushMs: 0, stopMs: 0 },
         startTimeMs: 0,
         offsets: [...this.offsets].map(([partition, offset]) => ({ partition, offset })),
         positions: [...this.positions.values()],

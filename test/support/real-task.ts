@@ -41,6 +41,7 @@ export class RealTask {
         taskConfig: {},
         queues: [],
         paused: false,
+        hookLimits: { pollMs: 0, putMs: 0, flushMs: 0, stopMs: 0 },
         startTimeMs: 0,
         offsets: [],
         positions: [],

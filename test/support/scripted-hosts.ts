@@ -8,6 +8,8 @@ export interface Script {
   tasks?: number;
   /** Never answers this. */
   hangs?: 'start' | 'stop' | 'freeze' | 'plan' | 'validate' | 'startConnector';
+  /** Only this task hangs; default all. */
+  hangingTask?: number;
   fails?: { at: 'start' | 'plan' | 'startConnector'; error: PlainError };
 }
 
@@ -66,6 +68,7 @@ export class ScriptedHost implements TaskHost {
   /** Cannot be killed: for what must take the process with it. */
   immortal = false;
   #dead = false;
+  #blocked = false;
 
   constructor(hosts: ScriptedHosts, id: string, listener: TaskHostListener) {
     this.#hosts = hosts;
@@ -80,6 +83,11 @@ export class ScriptedHost implements TaskHost {
 
   kill(): void {
     if (!this.immortal) this.end({ reason: 'killed', message: 'ended by the runner' });
+  }
+
+  /** The loop of its thread is blocked: it hears and says nothing until it is killed. */
+  block(): void {
+    this.#blocked = true;
   }
 
   crash(): void {
@@ -112,13 +120,14 @@ export class ScriptedHost implements TaskHost {
 
   #later(act: () => void): void {
     this.#hosts.clock.after(1, () => {
-      if (!this.#dead) act();
+      if (!this.#dead && !this.#blocked) act();
     });
   }
 
   #handle(command: HostCommand): void {
     if (command.type === 'ask') return this.#answer(command);
     if (command.type === 'setLogLevel') return;
+    if (command.type === 'ping') return this.say({ type: 'pong' });
     if (command.type === 'startTask') return this.#startTask(command.unit, command.start);
     if (command.type === 'startConnector') {
       const { hangs, fails } = this.#hosts.script(command.start.connector);
@@ -146,7 +155,8 @@ export class ScriptedHost implements TaskHost {
   }
 
   #tell(task: ScriptedTask, command: HostCommand): void {
-    const { hangs } = this.#hosts.script(task.start.connector);
+    const { hangs: hang, hangingTask } = this.#hosts.script(task.start.connector);
+    const hangs = hangingTask === undefined || hangingTask === task.start.task ? hang : undefined;
     switch (command.type) {
       case 'pause':
         task.paused = true;

@@ -179,12 +179,14 @@ export class TestRunner {
     const onUnkillable = (message: string): void => void this.unkillable.push(message);
     const { clock } = world;
     this.pool = new HostPool({
-      hosts: this.hosts,
+      hosts: { thread: this.hosts },
       clock,
       log: quietLogger,
       hostCount: 2,
       idleMs: 10_000,
       killTimeoutMs: 1000,
+      pingTimeoutMs: 500,
+      foreignPlugins: true,
       onUnkillable,
     });
     this.units = undefined as unknown as SessionUnits;
@@ -247,6 +249,7 @@ export class TestRunner {
           taskStopTimeoutMs: 5000,
           releaseTimeoutMs: 20_000,
           planTimeoutMs: 10_000,
+          hookLimits: { pollMs: 0, putMs: 0, flushMs: 0 },
         },
         restartPolicy: defaultRestartPolicy,
         pool,

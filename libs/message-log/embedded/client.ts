@@ -59,7 +59,7 @@ const LOCK_WAIT_MS = 30_000;
 const LOCK_LOOK_MS = 100;
 
 class EmbeddedClient implements MessageLog {
-  readonly capabilities: LogCapabilities = { assign: true, subscribe: false, createTopic: true, delay: false };
+  readonly capabilities: LogCapabilities = { assign: true, subscribe: false, createTopic: true, delay: false, processes: false };
   readonly #connection: EmbeddedLogConnection;
   readonly #control: ControlMemory;
   readonly #admin: AdminClient;

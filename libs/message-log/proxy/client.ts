@@ -55,7 +55,7 @@ type Settings = ProxyLogConnection &
   };
 
 class ProxyClient implements MessageLog {
-  readonly capabilities: LogCapabilities = { assign: false, subscribe: true, createTopic: false, delay: true };
+  readonly capabilities: LogCapabilities = { assign: false, subscribe: true, createTopic: false, delay: true, processes: true };
   readonly #settings: Settings;
   readonly #proxies: Proxies;
   readonly #routes: Routes;

@@ -83,7 +83,7 @@ type Settings = RemotingLogConnection &
   Required<Omit<RemotingLogConnection, 'namespace' | 'credentials' | 'tls'>> & { readonly clock: Clock; readonly random: Random };
 
 class RemotingClient implements MessageLog {
-  readonly capabilities: LogCapabilities = { assign: true, subscribe: false, createTopic: true, delay: true };
+  readonly capabilities: LogCapabilities = { assign: true, subscribe: false, createTopic: true, delay: true, processes: true };
   readonly #settings: Settings;
   readonly #connections: Connections;
   readonly #nameServers: NameServers;

@@ -54,6 +54,16 @@ export const CommonKeys = {
     order: 5,
     width: 'short',
   }),
+  'tasks.isolation': Type.Union([Type.Literal('shared'), Type.Literal('thread'), Type.Literal('process')], {
+    default: 'shared',
+    title: 'Isolation of tasks',
+    description:
+      "Where the connector and its tasks run on a runner: 'shared' in threads with those of others; 'thread' in threads of their own; 'process' in processes of their own, so that not even native code can harm others (needs a RocketMQ cluster). Takes no reference.",
+    importance: 'low',
+    group: COMMON,
+    order: 15,
+    width: 'short',
+  }),
   ...converterKeys('key', 'StringConverter', 6, 'Controls the format of the keys of messages.'),
   ...converterKeys('value', 'StringConverter', 8, 'Controls the format of the values of messages.'),
   ...converterKeys(

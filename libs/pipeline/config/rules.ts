@@ -20,6 +20,7 @@ export function pipelineRules(definition: AnyConnector, config: Config, log: Log
     ...tagProblems(definition, config),
     ...topicGroupProblems(config),
     ...delayProblems(definition, config, log),
+    ...isolationProblems(config, log),
     ...ofKind,
   ];
 }
@@ -121,6 +122,13 @@ function exactlyOnceProblems(definition: AnyConnector, config: Config, log: LogC
   if (definition.deterministic === true) return [];
   const why = `the records of ${definition.name} are not repeatable, so that what was sent before an unclean end may be sent again`;
   return [{ field, message: `exactly.once.support is 'required', but ${why}.` }];
+}
+
+function isolationProblems(config: Config, log: LogCapabilities): readonly FieldProblem[] {
+  if (log.processes || config['tasks.isolation']?.trim() !== 'process') return [];
+  const message =
+    'tasks.isolation cannot be process: processes cannot share this message log. Use thread, or connect to a RocketMQ cluster.';
+  return [{ field: 'tasks.isolation', message }];
 }
 
 function delayProblems({ kind }: AnyConnector, config: Config, log: LogCapabilities): readonly FieldProblem[] {

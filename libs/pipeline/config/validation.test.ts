@@ -81,11 +81,21 @@ describe('validateConnector', () => {
 
   it('refuses a delay where the message log delivers at once, or where each record must be in it exactly once', () => {
     const delayed = { ...complete, 'rocketmq.delay.ms': '1000' };
-    const log = { assign: true, subscribe: false, createTopic: true, delay: false };
+    const log = { assign: true, subscribe: false, createTopic: true, delay: false, processes: false };
     assert.deepEqual(errorsOf(validateConnector(catalogue, '', delayed)), {});
     assert.match(errorsOf(validateConnector(catalogue, '', delayed, undefined, log))['rocketmq.delay.ms']?.[0] ?? '', /delivers at once/);
     const required = errorsOf(validateConnector(catalogue, '', { ...delayed, 'exactly.once.support': 'required' }));
     assert.match(required['exactly.once.support']?.[0] ?? '', /delayed messages are sent at least once/);
+  });
+
+  it('refuses processes of their own where processes cannot share the message log', () => {
+    const isolated = { ...complete, 'tasks.isolation': 'process' };
+    const log = { assign: true, subscribe: false, createTopic: true, delay: false, processes: false };
+    assert.deepEqual(errorsOf(validateConnector(catalogue, '', isolated)), {});
+    assert.match(
+      errorsOf(validateConnector(catalogue, '', isolated, undefined, log))['tasks.isolation']?.[0] ?? '',
+      /Use thread, or connect/,
+    );
   });
 
   it('refuses tags that no consumer could ask for, and expressions that are none', () => {
@@ -101,7 +111,7 @@ describe('validateConnector', () => {
   });
 
   it('refuses what the message log cannot do, with the reason, and says what has no effect with it', () => {
-    const proxy = { assign: false, subscribe: true, createTopic: false, delay: true };
+    const proxy = { assign: false, subscribe: true, createTopic: false, delay: true, processes: true };
     const validate = (config: Record<string, string>) => validateConnector(catalogue, '', config, undefined, proxy);
     const { topics: _, ...noTopics } = completeSink as Record<string, string>;
     assert.match(errorsOf(validate({ ...noTopics, 'topics.regex': 't.*' }))['topics.regex']?.[0] ?? '', /lists no topics/);

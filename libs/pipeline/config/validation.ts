@@ -118,7 +118,7 @@ export function validateConnector(
 }
 
 /** Of a log that is not known here. */
-const EVERYTHING: LogCapabilities = { assign: true, subscribe: true, createTopic: true, delay: true };
+const EVERYTHING: LogCapabilities = { assign: true, subscribe: true, createTopic: true, delay: true, processes: true };
 
 function classOf(config: Config): string {
   const name = config['connector.class']?.trim() ?? '';

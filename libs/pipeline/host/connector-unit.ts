@@ -2,6 +2,7 @@ import { type ConnectError, sleep, toPlainError } from '@rocketmq-connect/sdk';
 import { hideSecretsInError } from '../config/secrets.ts';
 import type { ConnectorStart } from '../host-protocol.ts';
 import { queueKey } from '../queues.ts';
+import type { UnitHooks } from './hook-watch.ts';
 import type { Host } from './host.ts';
 import { sinkQueues } from './sink-queues.ts';
 import { type ResolvedConnector, resolveConnector } from './task-body.ts';
@@ -14,12 +15,14 @@ const NO_TOPIC_LOOK_MS = 200;
 export class ConnectorUnit implements HostUnit {
   readonly #host: Host;
   readonly #unit: string;
+  readonly #hooks: UnitHooks;
   readonly #stop = new AbortController();
   readonly #watching: Promise<void>;
 
-  constructor(host: Host, unit: string, start: ConnectorStart) {
+  constructor(host: Host, unit: string, hooks: UnitHooks, start: ConnectorStart) {
     this.#host = host;
     this.#unit = unit;
+    this.#hooks = hooks;
     const connector = resolveConnector(host, start.connectorConfig);
     host.post({ type: 'started', unit });
     this.#watching = this.#watch(connector, start);
@@ -47,7 +50,7 @@ export class ConnectorUnit implements HostUnit {
       if (!signal.aborted) this.#host.post({ type: 'replan', unit: this.#unit });
     };
     try {
-      if (definition.kind === 'source') await definition.watch?.(config, replan, signal);
+      if (definition.kind === 'source') await this.#hooks.call('watch', 0, () => definition.watch?.(config, replan, signal));
       else await this.#watchTopics(connector, start, replan);
     } catch (error) {
       if (signal.aborted) return;

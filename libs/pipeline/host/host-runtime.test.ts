@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { HostAnswer, HostEvent, PlannedTask } from '@rocketmq-connect/pipeline/host-protocol';
-import { type AnyConnector, defineSink, defineSource, type TaskConfig, Type } from '@rocketmq-connect/sdk';
+import { type AnyConnector, defineSink, defineSource, type SourceTask, type TaskConfig, Type } from '@rocketmq-connect/sdk';
 import fc from 'fast-check';
 import { HostWorld, UNIT } from '../../../test/support/host-world.ts';
 import { dealQueues } from './sink-queues.ts';
@@ -223,7 +223,8 @@ describe('host runtime', () => {
     };
     for (const [i] of broken.entries()) {
       const start = { connector: 'b', task: 0, generation: '1', taskConfig: {}, queues: [], paused: false, startTimeMs: 0 };
-      const none = { offsets: [], positions: [], sinkStates: {}, uncleanMarks: [] };
+      const hookLimits = { pollMs: 0, putMs: 0, flushMs: 0, stopMs: 0 };
+      const none = { hookLimits, offsets: [], positions: [], sinkStates: {}, uncleanMarks: [] };
       runtime.handle({
         type: 'startTask',
         unit: `tasks/b/${i}`,
@@ -240,6 +241,39 @@ describe('host runtime', () => {
     const before = polls;
     await world.clock.advance(1000);
     assert.ok(polls > before + 5);
+  });
+
+  describe('S052: code that hangs', () => {
+    const hangs = new Promise<never>(() => undefined);
+    async function culprit(task: SourceTask, pollMs = 0): Promise<Extract<HostEvent, { type: 'culprit' }>> {
+      const world = new HostWorld([sourceThat(() => [], { task: () => task } as Partial<AnyConnector>)]);
+      let found: Extract<HostEvent, { type: 'culprit' }> | undefined;
+      world.onEvent = (event: HostEvent) => {
+        if (event.type === 'culprit') found = event;
+        return true;
+      };
+      world.start({ 'connector.class': 'Source' }, { hookLimits: { pollMs, putMs: 5000, flushMs: 5000, stopMs: 5000 } });
+      await world.started();
+      await world.clock.advance(100);
+      world.commit();
+      await world.clock.advance(4800);
+      assert.equal(found, undefined);
+      await world.clock.until(() => found !== undefined, 10_000);
+      return found as unknown as Extract<HostEvent, { type: 'culprit' }>;
+    }
+    const once = [{ records: [{ topic: 't', value: 'v', partition: { p: 1 }, offset: { o: 1 } }], checkpoint: 1 }];
+
+    it('in a hook is told with the hook and its limit', async () => {
+      const polls = await culprit({ poll: () => hangs }, 5000);
+      assert.deepEqual([polls.error.message, polls.hasFailed], ['poll did not end within 5000 ms', false]);
+      const commits = await culprit({ poll: async () => once.pop() ?? hangs, committed: () => hangs });
+      assert.deepEqual([commits.error.message, commits.hasFailed], ['committed did not end within 5000 ms', false]);
+    });
+
+    it('after its task has failed is told with what it failed of', async () => {
+      const { error, hasFailed } = await culprit({ poll: () => Promise.reject(new Error('the poll fails')), stop: () => hangs });
+      assert.deepEqual([error.message, hasFailed], ['the poll fails', true]);
+    });
   });
 
   it('a unit that runs already is not started twice, and commands for units that are gone do nothing', async () => {

@@ -15,7 +15,8 @@ const PUT_GRACE_MS = 3000;
 
 /** A sink task in its host. */
 export function openSink(host: Host, start: TaskStart, connector: ResolvedConnector<SinkDefinition>, unit: OpenUnit): TaskBody {
-  const { stopSignal } = unit;
+  const { stopSignal, hooks } = unit;
+  const { putMs, flushMs } = start.hookLimits;
   const { counters, phase, logger, errors, plainError } = taskParts(host, start, connector, stopSignal);
   const { definition, config, resolved, settings } = connector;
   const chain = createChain(resolved, host.catalogue);
@@ -33,8 +34,8 @@ export function openSink(host: Host, start: TaskStart, connector: ResolvedConnec
   const loop = new SinkLoop({
     group: groupName(`connect-${start.connector}`),
     task: {
-      put: (records, signal) => task?.put(records, signal),
-      flush: () => task?.flush?.(),
+      put: (records, signal) => hooks.call('put', putMs, () => task?.put(records, signal)),
+      flush: () => hooks.call('flush', flushMs, () => task?.flush?.()),
     },
     decoder: new RecordDecoder(converters, tagFilter(settings.tagExpression)),
     chain,
@@ -60,7 +61,7 @@ export function openSink(host: Host, start: TaskStart, connector: ResolvedConnec
     },
   });
   const context: SinkTaskContext = {
-    ...taskContext(host, start, logger, hardStop.signal),
+    ...taskContext(host, start, logger, hardStop.signal, hooks),
     report: (record, error) => loop.report(record, error),
     requestCommit: unit.onCommitWanted,
     startTimeMs: start.startTimeMs,
@@ -71,10 +72,11 @@ export function openSink(host: Host, start: TaskStart, connector: ResolvedConnec
     logger,
     plainError,
     async start() {
-      task = definition.task(config, context);
-      await task.start?.();
+      const created = hooks.call('task', 0, () => definition.task(config, context));
+      task = created;
+      await hooks.call('start', 0, () => created.start?.());
       stopSignal.throwIfAborted();
-      await task.open?.(start.queues, parseStates(start.sinkStates));
+      await hooks.call('open', 0, () => created.open?.(start.queues, parseStates(start.sinkStates)));
       isOpen = true;
     },
     async run() {
@@ -95,9 +97,9 @@ export function openSink(host: Host, start: TaskStart, connector: ResolvedConnec
       chain.close();
       try {
         await loop.close();
-        if (isOpen) await task?.close?.(start.queues);
+        if (isOpen) await hooks.call('close', 0, () => task?.close?.(start.queues));
       } finally {
-        await task?.stop?.();
+        await hooks.call('stop', 0, () => task?.stop?.());
       }
     },
   };

@@ -1,24 +1,25 @@
 import type { JsonValue, SourceDefinition, SourceOffset, SourcePartition, SourceTask, SourceTaskContext } from '@rocketmq-connect/sdk';
 import { canonicalJson } from '../canonical-json.ts';
 import { resolveReferences } from '../config/references.ts';
-import type { CommitContent, TaskStart } from '../host-protocol.ts';
+import type { CommitContent, HookLimits, TaskStart } from '../host-protocol.ts';
 import { RecordEncoder } from '../source/record-encoder.ts';
 import { SourceLoop } from '../source/source-loop.ts';
 import { createChain } from '../stages/chain.ts';
 import { createConverters } from '../stages/converters.ts';
+import type { UnitHooks } from './hook-watch.ts';
 import { type Host, sessionIsOver } from './host.ts';
 import { type ResolvedConnector, type TaskBody, taskContext, taskParts } from './task-body.ts';
 import type { OpenUnit } from './unit.ts';
 
 /** A source task in its host. */
 export function openSource(host: Host, start: TaskStart, connector: ResolvedConnector<SourceDefinition>, unit: OpenUnit): TaskBody {
-  const { stopSignal } = unit;
+  const { stopSignal, hooks } = unit;
   const { counters, phase, logger, errors, plainError } = taskParts(host, start, connector, stopSignal);
   const { definition, config, resolved, settings } = connector;
   const chain = createChain(resolved, host.catalogue);
   const delay = { byDefaultMs: settings.delayMs, supported: host.log.capabilities.delay };
   const encoder = new RecordEncoder(chain, createConverters(resolved, host.catalogue), settings.fixedProperties, delay);
-  const context: SourceTaskContext = { ...taskContext(host, start, logger, stopSignal), ...committedOffsets(start) };
+  const context: SourceTaskContext = { ...taskContext(host, start, logger, stopSignal, hooks), ...committedOffsets(start) };
   let task: SourceTask | null = null;
   let loop: SourceLoop | null = null;
   let isPaused = start.paused;
@@ -28,10 +29,12 @@ export function openSource(host: Host, start: TaskStart, connector: ResolvedConn
     logger,
     plainError,
     async start() {
-      task = definition.task(config, context, resolveReferences(start.taskConfig, host.references));
+      const taskConfig = resolveReferences(start.taskConfig, host.references);
+      const created = hooks.call('task', 0, () => definition.task(config, context, taskConfig));
+      task = created;
       loop = new SourceLoop({
         connector: start.connector,
-        task,
+        task: watched(created, start.hookLimits, hooks),
         encoder,
         errors,
         log: host.log,
@@ -47,7 +50,7 @@ export function openSource(host: Host, start: TaskStart, connector: ResolvedConn
         onCommitWanted: unit.onCommitWanted,
         onFailed: unit.onFailed,
       });
-      await task.start?.();
+      await hooks.call('start', 0, () => created.start?.());
     },
     async run() {
       phase.now = 'run';
@@ -73,9 +76,17 @@ export function openSource(host: Host, start: TaskStart, connector: ResolvedConn
       try {
         await loop?.close();
       } finally {
-        await task?.stop?.();
+        await hooks.call('stop', 0, () => task?.stop?.());
       }
     },
+  };
+}
+
+function watched(task: SourceTask, { pollMs, flushMs }: HookLimits, hooks: UnitHooks): SourceTask {
+  return {
+    poll: (signal) => hooks.call('poll', pollMs, () => task.poll(signal)),
+    committed: (checkpoint) => hooks.call('committed', flushMs, () => task.committed?.(checkpoint)),
+    lag: () => task.lag?.() ?? -1,
   };
 }
 

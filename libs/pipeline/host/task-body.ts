@@ -15,6 +15,7 @@ import { DeadLetters } from '../dead-letters.ts';
 import { ErrorPlace } from '../errors.ts';
 import type { CommitContent, TaskCounters, TaskStart } from '../host-protocol.ts';
 import { pluginInfo } from '../plugins/catalogue.ts';
+import type { UnitHooks } from './hook-watch.ts';
 import type { Host } from './host.ts';
 import { emptyCounters } from './host-stats.ts';
 
@@ -101,13 +102,13 @@ export function taskParts(host: Host, start: TaskStart, connector: ResolvedConne
 }
 
 /** The context of plugin code; `signal` is what it calls its stop. */
-export function taskContext(host: Host, start: TaskStart, log: TaskLogger, signal: AbortSignal): TaskContext {
+export function taskContext(host: Host, start: TaskStart, log: TaskLogger, signal: AbortSignal, hooks: UnitHooks): TaskContext {
   return {
     connector: start.connector,
     task: start.task,
     log,
     signal,
-    sleep: (ms) => sleep(host.clock, ms, signal),
+    sleep: (ms) => hooks.rest(sleep(host.clock, ms, signal)),
     now: () => host.clock.now(),
   };
 }

@@ -1,4 +1,5 @@
 import type { CommitContent, HostEvent } from '../host-protocol.ts';
+import type { UnitHooks } from './hook-watch.ts';
 import type { Host } from './host.ts';
 import type { TaskBody } from './task-body.ts';
 
@@ -17,6 +18,7 @@ export interface HostUnit {
 export class TaskUnit implements HostUnit {
   readonly #host: Host;
   readonly #unit: string;
+  readonly #stopMs: number;
   readonly #stop: AbortController;
   readonly #body: TaskBody;
   readonly #started: Promise<void>;
@@ -24,13 +26,15 @@ export class TaskUnit implements HostUnit {
   #ending: 'no' | 'stopping' | 'failing' = 'no';
   #hasFailed = false;
 
-  /** `open` makes the task; what it throws is the task's failure. */
-  constructor(host: Host, unit: string, open: (unit: OpenUnit) => TaskBody) {
+  /** `open` makes the task; what it throws is the task's failure. `stopMs` after a failure the task must have ended; 0: some time. */
+  constructor(host: Host, unit: string, stopMs: number, hooks: UnitHooks, open: (unit: OpenUnit) => TaskBody) {
     this.#host = host;
     this.#unit = unit;
+    this.#stopMs = stopMs;
     this.#stop = new AbortController();
     this.#body = open({
       stopSignal: this.#stop.signal,
+      hooks,
       onFailed: (error) => this.#fail(error),
       onCommitWanted: () => this.#post({ type: 'commitWanted', unit }),
       onLastFrozen: (freeze, content) => this.#post({ type: 'frozen', unit, freeze, content }),
@@ -97,11 +101,15 @@ export class TaskUnit implements HostUnit {
   async #endFailed(error: unknown): Promise<void> {
     this.#ending = 'failing';
     this.#stop.abort(new Error('the task has failed'));
+    const { clock, blame } = this.#host;
+    const late = (): void => blame(this.#unit, error, true);
+    const cancelTimer = this.#stopMs === 0 ? () => undefined : clock.after(this.#stopMs, late);
     // Not earlier: this may be called within start or run.
     await Promise.resolve();
     await this.#started;
     await this.#running;
     await this.#end();
+    cancelTimer();
     this.#host.remove(this.#unit);
     this.#post({ type: 'failed', unit: this.#unit, error: this.#body.plainError(error) });
   }
@@ -123,6 +131,7 @@ export class TaskUnit implements HostUnit {
 /** What a task needs of its unit. */
 export interface OpenUnit {
   readonly stopSignal: AbortSignal;
+  readonly hooks: UnitHooks;
   readonly onFailed: (error: unknown) => void;
   readonly onCommitWanted: () => void;
   /** While it stops: to be stored before the end. */

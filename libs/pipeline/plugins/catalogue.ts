@@ -35,11 +35,13 @@ export interface CatalogueOptions {
   /** Packages, folders, and `.ts` or `.js` files; relative ones are below `baseDirectory`. */
   readonly plugins: readonly string[];
   readonly baseDirectory: string;
+  /** Imports a file; given where somebody wants to know what the file leaves running. Default: just so. */
+  readonly importing?: <T>(location: string, load: () => Promise<T>) => Promise<T>;
 }
 
 /** Loads what is configured. Never throws for a bad plugin: it is in `broken`, and the others work. */
 export async function loadCatalogue(options: CatalogueOptions): Promise<Catalogue> {
-  const loaded = await loadPlugins(options.plugins, options.baseDirectory);
+  const loaded = await loadPlugins(options.plugins, options.baseDirectory, options.importing);
   return createCatalogue(
     [
       ...[...builtInStages, ...options.builtIn].map((plugin) => ({ plugin, location: 'built in' })),

@@ -10,30 +10,50 @@ export interface LoadedPlugins {
   readonly broken: readonly BrokenPlugin[];
 }
 
+/** A module that awaits something for ever keeps nobody else from being loaded. */
+const IMPORT_LIMIT_MS = 10_000;
+
 /** Imports every entry: a package, a folder, or a file. One that fails is reported, and the others are loaded. */
-export async function loadPlugins(entries: readonly string[], baseDirectory: string): Promise<LoadedPlugins> {
-  const found: { plugin: AnyPlugin; location: string }[] = [];
-  const broken: BrokenPlugin[] = [];
+export async function loadPlugins(
+  entries: readonly string[],
+  baseDirectory: string,
+  importing: <T>(location: string, load: () => Promise<T>) => Promise<T> = (_location, load) => load(),
+): Promise<LoadedPlugins> {
   if (entries.length > 0) offerOwnSdk();
-  for (const entry of entries) {
-    let files: readonly string[];
-    try {
-      files = filesOf(entry, resolve(baseDirectory));
-    } catch (error) {
-      broken.push({ location: entry, error: textOf(error) });
-      continue;
-    }
-    for (const file of files) {
+  const loaded = await Promise.all(
+    entries.flatMap((entry): Promise<LoadedPlugins>[] => {
       try {
-        const { plugins, problems } = await importDefinitions(file);
-        found.push(...plugins.map((plugin) => ({ plugin, location: file })));
-        broken.push(...problems.map((error) => ({ location: file, error })));
+        return filesOf(entry, resolve(baseDirectory)).map((file) => importing(file, () => loadFile(file)));
       } catch (error) {
-        broken.push({ location: file, error: textOf(error) });
+        return [Promise.resolve({ found: [], broken: [{ location: entry, error: textOf(error) }] })];
       }
-    }
+    }),
+  );
+  return { found: loaded.flatMap(({ found }) => found), broken: loaded.flatMap(({ broken }) => broken) };
+}
+
+async function loadFile(file: string): Promise<LoadedPlugins> {
+  try {
+    const { plugins, problems } = await within(IMPORT_LIMIT_MS, importDefinitions(file));
+    return {
+      found: plugins.map((plugin) => ({ plugin, location: file })),
+      broken: problems.map((error) => ({ location: file, error })),
+    };
+  } catch (error) {
+    return { found: [], broken: [{ location: file, error: textOf(error) }] };
   }
-  return { found, broken };
+}
+
+async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`it is not loaded after ${limitMs} ms; what does its module await?`)), limitMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 const MODULE = /\.[cm]?[jt]s$/;

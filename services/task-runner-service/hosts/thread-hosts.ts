@@ -2,6 +2,8 @@ import { setFlagsFromString } from 'node:v8';
 import { type Transferable, Worker } from 'node:worker_threads';
 import type { HostCommand, HostEvent } from '@rocketmq-connect/pipeline/host-protocol';
 import type { DeadlineWord, HostExit, TaskHost, TaskHostListener, TaskHosts } from '@rocketmq-connect/pipeline/task-host';
+import { blockedCode } from './blocked-code.ts';
+import { watchPulse } from './pulse.ts';
 
 /** A host's own connection to the message log, as plain data that a thread can be given. */
 export interface LogConnection {
@@ -28,7 +30,7 @@ export interface ThreadHostsOptions {
 export interface ThreadHostData {
   readonly log: { readonly kind: string };
   readonly deadline: SharedArrayBuffer;
-  /** An Int32 that the host raises as long as its event loop turns. */
+  /** Two Int32: one that the host raises as long as its event loop turns, and the number of the unit whose hook it runs. */
   readonly pulse: SharedArrayBuffer;
   readonly plugins: readonly string[];
   readonly baseDirectory: string;
@@ -54,7 +56,9 @@ export class ThreadHosts implements TaskHosts {
     const id = `thread-${++this.#opened}`;
     const { connectLog, deadline, plugins, baseDirectory, maxHeapMb, blockedAfterMs } = this.#options;
     const log = connectLog();
-    const pulse = new SharedArrayBuffer(4);
+    const pulse = new SharedArrayBuffer(8);
+    const word = new Int32Array(pulse);
+    const unitsByNumber: string[] = [];
     const data: ThreadHostData = { log: log.connection, deadline: deadline.buffer, pulse, plugins, baseDirectory };
     const worker = new Worker(new URL('./thread-main.ts', import.meta.url), {
       name: id,
@@ -64,10 +68,17 @@ export class ThreadHosts implements TaskHosts {
     });
     let killed = false;
     let failure: Error | null = null;
-    const stopWatching = watchPulse(pulse, blockedAfterMs, () => {
-      failure = new Error(`its event loop was blocked for about ${blockedAfterMs} ms`);
-      void worker.terminate();
-    });
+    let culprit: string | undefined;
+    const stopWatching = watchPulse(
+      () => Atomics.load(word, 0),
+      blockedAfterMs,
+      async () => {
+        culprit = unitsByNumber[Atomics.load(word, 1) - 1];
+        const code = await blockedCode(worker);
+        failure ??= new Error(`its event loop was blocked for about ${blockedAfterMs} ms${code === undefined ? '' : ` by ${code}`}`);
+        void worker.terminate();
+      },
+    );
     worker.on('message', (event: HostEvent) => listener.onEvent(event));
     worker.on('error', (error: unknown) => {
       failure = error instanceof Error ? error : new Error(String(error));
@@ -76,37 +87,21 @@ export class ThreadHosts implements TaskHosts {
     worker.on('exit', (code) => {
       stopWatching();
       log.release();
-      listener.onExit(exitOf(code, failure, killed, maxHeapMb));
+      listener.onExit({ ...exitOf(code, failure, killed, maxHeapMb), ...(culprit === undefined ? {} : { unit: culprit }) });
     });
     return {
       id,
-      send: (command: HostCommand) => worker.postMessage(command),
+      send: (command: HostCommand) => {
+        // The host numbers its units in the order in which they come.
+        if (command.type === 'startTask' || command.type === 'startConnector') unitsByNumber.push(command.unit);
+        worker.postMessage(command);
+      },
       kill: () => {
         killed = true;
         void worker.terminate();
       },
     };
   }
-}
-
-const PULSE_CHECKS = 5;
-
-/**
- * Counts looks at a pulse that did not beat, instead of time: a process that was suspended looks once when it goes on, and blames no host
- * for it. A host that has not beaten yet is still being loaded; the limits of starts are for that.
- */
-function watchPulse(pulse: SharedArrayBuffer, blockedAfterMs: number, onBlocked: () => void): () => void {
-  const beats = new Int32Array(pulse);
-  let last = 0;
-  let missed = 0;
-  const timer = setInterval(() => {
-    const now = Atomics.load(beats, 0);
-    missed = now === last && now !== 0 ? missed + 1 : 0;
-    last = now;
-    if (missed === PULSE_CHECKS) onBlocked();
-  }, blockedAfterMs / PULSE_CHECKS);
-  timer.unref();
-  return () => clearInterval(timer);
 }
 
 function exitOf(code: number, failure: Error | null, killed: boolean, maxHeapMb: number): HostExit {

@@ -39,6 +39,9 @@ export interface HostInfo {
   /** thread or process */
   isolation: string;
   units: string[];
+  /** The longest that its event loop was late in the last second: what blocks it delays all its units. */
+  loopDelayMs: bigint;
+  heapBytes: bigint;
 }
 
 export interface TaskStatsRequest {
@@ -296,7 +299,7 @@ export const DescribeResponse: MessageFns<DescribeResponse> = {
 };
 
 function createBaseHostInfo(): HostInfo {
-  return { id: "", isolation: "", units: [] };
+  return { id: "", isolation: "", units: [], loopDelayMs: 0n, heapBytes: 0n };
 }
 
 export const HostInfo: MessageFns<HostInfo> = {
@@ -309,6 +312,18 @@ export const HostInfo: MessageFns<HostInfo> = {
     }
     for (const v of message.units) {
       writer.uint32(26).string(v!);
+    }
+    if (message.loopDelayMs !== 0n) {
+      if (BigInt.asIntN(64, message.loopDelayMs) !== message.loopDelayMs) {
+        throw new globalThis.Error("value provided for field message.loopDelayMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.loopDelayMs);
+    }
+    if (message.heapBytes !== 0n) {
+      if (BigInt.asIntN(64, message.heapBytes) !== message.heapBytes) {
+        throw new globalThis.Error("value provided for field message.heapBytes of type int64 too large");
+      }
+      writer.uint32(40).int64(message.heapBytes);
     }
     return writer;
   },
@@ -350,6 +365,22 @@ export const HostInfo: MessageFns<HostInfo> = {
             message.units.push(reader.string());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.loopDelayMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.heapBytes = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -367,6 +398,16 @@ export const HostInfo: MessageFns<HostInfo> = {
       id: isSet(object.id) ? globalThis.String(object.id) : "",
       isolation: isSet(object.isolation) ? globalThis.String(object.isolation) : "",
       units: globalThis.Array.isArray(object?.units) ? object.units.map((e: any) => globalThis.String(e)) : [],
+      loopDelayMs: isSet(object.loopDelayMs)
+        ? BigInt(object.loopDelayMs)
+        : isSet(object.loop_delay_ms)
+        ? BigInt(object.loop_delay_ms)
+        : 0n,
+      heapBytes: isSet(object.heapBytes)
+        ? BigInt(object.heapBytes)
+        : isSet(object.heap_bytes)
+        ? BigInt(object.heap_bytes)
+        : 0n,
     };
   },
 
@@ -381,6 +422,12 @@ export const HostInfo: MessageFns<HostInfo> = {
     if (message.units?.length) {
       obj.units = message.units;
     }
+    if (message.loopDelayMs !== 0n) {
+      obj.loopDelayMs = message.loopDelayMs.toString();
+    }
+    if (message.heapBytes !== 0n) {
+      obj.heapBytes = message.heapBytes.toString();
+    }
     return obj;
   },
 
@@ -392,6 +439,10 @@ export const HostInfo: MessageFns<HostInfo> = {
     message.id = object.id ?? "";
     message.isolation = object.isolation ?? "";
     message.units = object.units?.map((e) => e) || [];
+    message.loopDelayMs = (object.loopDelayMs !== undefined && object.loopDelayMs !== null)
+      ? BigInt(object.loopDelayMs)
+      : 0n;
+    message.heapBytes = (object.heapBytes !== undefined && object.heapBytes !== null) ? BigInt(object.heapBytes) : 0n;
     return message;
   },
 };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { ConfigError, FatalError } from '@rocketmq-connect/sdk';
-import { toFailure } from './hosted-run.ts';
+import { toFailure } from './failure.ts';
 
 describe('toFailure', () => {
   it('ends with the remedy, as a sentence of its own', () => {
@@ -10,10 +10,7 @@ describe('toFailure', () => {
   });
 
   it('says of an unexpected error where it was thrown, and of others not', () => {
-    assert.match(
-      toFailure(new TypeError('x is not\na function')).message,
-      /^UNEXPECTED: x is not\na function\n +at .*hosted-run\.test\.ts/,
-    );
+    assert.match(toFailure(new TypeError('x is not\na function')).message, /^UNEXPECTED: x is not\na function\n +at .*failure\.test\.ts/);
     assert.doesNotMatch(toFailure(new FatalError('gone')).message, /\n/);
     assert.equal(toFailure('a text').message, 'UNEXPECTED: a text');
   });
