@@ -26,9 +26,9 @@ module.exports = {
     },
     {
       name: 'adapters-are-chosen-where-a-process-is-composed',
-      comment: 'Only main files, which compose a process, know which adapter stands behind a port.',
+      comment: 'Only main files and services/process, which compose a process, know which adapter stands behind a port.',
       severity: 'error',
-      from: { path: '^(libs|services|connectors|cli)/', pathNot: [TEST, 'main\\.ts$', '^services/standalone/', ADAPTERS] },
+      from: { path: '^(libs|services|connectors|cli)/', pathNot: [TEST, 'main\\.ts$', '^services/(standalone|process)/', ADAPTERS] },
       to: { path: ADAPTERS },
     },
     {

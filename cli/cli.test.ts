@@ -190,23 +190,14 @@ describe('rocketmq-connect', function () {
   }
 
   it('lists runners with their state, and who leads', async () => {
-    const runner = {
-      version: '1',
-      labels: { disk: 'ssd' },
-      zone: 'z',
-      draining: false,
-      missing: false,
-      ownedUnits: 2,
-      targetUnits: 2,
-      capacity: 0,
-    };
+    const runner = { version: '1', labels: { disk: 'ssd' }, zone: 'z' };
     const runners = [
-      { ...runner, id: 'r1', endpoint: '127.0.0.1:1' },
-      { ...runner, id: 'r2', endpoint: '127.0.0.1:2', draining: true, ownedUnits: 1, targetUnits: 0 },
+      { ...runner, id: 'r1', endpoint: '127.0.0.1:1', ownedUnits: 2, targetUnits: 2 },
+      { ...runner, id: 'r2', endpoint: '127.0.0.1:2', draining: true, ownedUnits: 1 },
     ];
     answers['GET /v1/runners'] = { status: 200, body: { runners, leader: 's1' } };
     const { out } = await run('runners');
-    assert.match(out, /r1 +READY +2 +z +disk=ssd +1 +127\.0\.0\.1:1\n *r2 +DRAINING +1 of 0/);
+    assert.match(out, /r1 +READY +2 +z +disk=ssd +1 +127\.0\.0\.1:1\nr2 +DRAINING +1 of 0 +z /);
     assert.match(out, /scheduler s1 leads\n$/);
     assert.deepEqual(JSON.parse((await run('runners', 'list', '--json')).out), { runners, leader: 's1' });
   });
@@ -215,7 +206,7 @@ describe('rocketmq-connect', function () {
     const moves = { moves: [{ unit: 'tasks/a/0', from: 'r 1', to: 'r2' }], unplaced: ['tasks/b/0'] };
     answers['POST /v1/runners/r%201:drain'] = { status: 200, body: moves };
     answers['POST /v1/placement:preview'] = { status: 200, body: moves };
-    answers['GET /v1/runners'] = { status: 200, body: { runners: [{ id: 'r 1', ownedUnits: 0, targetUnits: 0 }], leader: 's1' } };
+    answers['GET /v1/runners'] = { status: 200, body: { runners: [{ id: 'r 1' }], leader: 's1' } };
     assert.match(
       (await run('runners', 'drain', 'r 1', '--wait')).out,
       /tasks\/a\/0 {2}r 1 → r2\ntasks\/b\/0 {2}stops.*\nr 1 is drained: 1 unit\(s\) move, 1 stop/,
@@ -233,19 +224,20 @@ describe('rocketmq-connect', function () {
   });
 
   it('explains a task: state, reasons, runners that may not run it, what changed last', async () => {
-    const unit = { id: 'tasks/a b/3', connector: 'a b', task: 3, targetRunner: 'r1', ownerRunner: 'r1', state: 'UNIT_STATE_FAILED' };
-    const runners = [{ runner: 'r2', eligible: false, obstacle: 'it is draining', load: 0 }];
+    // As proto3 JSON has it: what is 0, false or empty is left out.
+    const unit = { id: 'tasks/a b/0', connector: 'a b', targetRunner: 'r1', ownerRunner: 'r1', state: 'UNIT_STATE_FAILED' };
+    const runners = [{ runner: 'r2', obstacle: 'it is draining' }];
     const explained = { unit, error: 'no such file', sinceMs: '1000', reasons: ['failed on r1'], runners };
-    const changes = [{ atMs: '0', who: 'ann', what: 'config', changedKeys: ['topic'] }];
-    answers['GET /v1/connectors/a%20b:explain?task=3'] = {
+    const changes = [{ who: 'ann', what: 'config', changedKeys: ['topic'] }];
+    answers['GET /v1/connectors/a%20b:explain?task=0'] = {
       status: 200,
       body: { targetState: 'TARGET_STATE_RUNNING', units: [explained], changes },
     };
     assert.equal(
-      (await run('explain', 'a b/3')).out,
+      (await run('explain', 'a b/0')).out,
       `a b should be RUNNING
 
-a b/3  FAILED on r1 since 1970-01-01T00:00:01.000Z
+a b/0  FAILED on r1 since 1970-01-01T00:00:01.000Z
   no such file
   failed on r1
   not r2: it is draining

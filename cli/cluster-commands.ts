@@ -1,47 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  DrainResponse,
+  ExplainResponse,
+  ListRunnersResponse,
+  ListUnitsResponse,
+  PreviewPlacementResponse,
+  type Unit,
+  type UnitExplanation,
+} from '@rocketmq-connect/proto/cluster';
 import type { RemoteOptions } from './connector-commands.ts';
 import { GatewayClient } from './gateway-client.ts';
 import { printJson, printLine, stateColor } from './output.ts';
 import { table } from './table.ts';
 
-interface Runner {
-  readonly id: string;
-  readonly endpoint: string;
-  readonly version: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly zone: string;
-  readonly draining: boolean;
-  readonly missing: boolean;
-  readonly ownedUnits: number;
-  readonly targetUnits: number;
-  readonly capacity: number;
-}
-
-interface Unit {
-  readonly id: string;
-  readonly connector: string;
-  readonly task: number;
-  readonly targetRunner: string;
-  readonly ownerRunner: string;
-  readonly state: string;
-}
-
-interface Explanation {
-  readonly unit: Unit;
-  readonly error: string;
-  readonly sinceMs: string;
-  readonly reasons: readonly string[];
-  readonly runners: readonly { readonly runner: string; readonly eligible: boolean; readonly obstacle: string; readonly load: number }[];
-}
-
-interface Moves {
-  readonly moves: readonly { readonly unit: string; readonly from: string; readonly to: string }[];
-  readonly unplaced: readonly string[];
-}
-
 export async function runners(options: RemoteOptions): Promise<void> {
   const found = await listRunners(new GatewayClient(options.url));
-  if (options.json) return printJson(found);
+  if (options.json) return printJson(ListRunnersResponse.toJSON(found));
   if (found.runners.length === 0) printLine('no task runners');
   else {
     const rows = found.runners.map((runner) => [
@@ -64,15 +38,15 @@ export async function runners(options: RemoteOptions): Promise<void> {
 /** With `dryRun` only says what would move; with `wait` comes back when the runner owns nothing any more. */
 export async function drain(id: string, options: RemoteOptions & { dryRun?: boolean; wait?: boolean }): Promise<void> {
   const client = new GatewayClient(options.url);
-  const moves = options.dryRun
-    ? await client.request<Moves>('POST', '/v1/placement:preview', { drain: [id] })
-    : await client.request<Moves>('POST', `/v1/runners/${encodeURIComponent(id)}:drain`, {});
+  const { moves, unplaced } = options.dryRun
+    ? PreviewPlacementResponse.fromJSON(await client.request('POST', '/v1/placement:preview', { drain: [id] }))
+    : DrainResponse.fromJSON(await client.request('POST', `/v1/runners/${encodeURIComponent(id)}:drain`, {}));
   if (options.wait && !options.dryRun) await untilEmpty(client, id);
-  if (options.json) return printJson(moves);
-  for (const { unit, from, to } of moves.moves) printLine(`${unit}  ${from === '' ? '(nowhere)' : from} → ${to}`);
-  for (const unit of moves.unplaced) printLine(`${unit}  stops: no other runner may run it`);
+  if (options.json) return printJson({ moves, unplaced });
+  for (const { unit, from, to } of moves) printLine(`${unit}  ${from === '' ? '(nowhere)' : from} → ${to}`);
+  for (const unit of unplaced) printLine(`${unit}  stops: no other runner may run it`);
   const what = options.dryRun ? 'would drain' : options.wait ? 'is drained' : 'drains';
-  printLine(`${id} ${what}: ${moves.moves.length} unit(s) move, ${moves.unplaced.length} stop`);
+  printLine(`${id} ${what}: ${moves.length} unit(s) move, ${unplaced.length} stop`);
 }
 
 export async function undrain(id: string, options: RemoteOptions): Promise<void> {
@@ -83,8 +57,9 @@ export async function undrain(id: string, options: RemoteOptions): Promise<void>
 
 export async function units(connector: string | undefined, options: RemoteOptions): Promise<void> {
   const query = connector === undefined ? '' : `?connector=${encodeURIComponent(connector)}`;
-  const found = (await new GatewayClient(options.url).request<{ units: Unit[] }>('GET', `/v1/units${query}`)).units;
-  if (options.json) return printJson(found);
+  const json = await new GatewayClient(options.url).request('GET', `/v1/units${query}`);
+  if (options.json) return printJson(json);
+  const found = ListUnitsResponse.fromJSON(json).units;
   if (found.length === 0) return printLine('no units');
   const rows = found.map((unit) => [nameOf(unit), stateColor(stateOf(unit)), unit.ownerRunner, unit.targetRunner]);
   printLine(table(['unit', 'state', 'runs on', 'placed on'], rows));
@@ -94,12 +69,9 @@ export async function units(connector: string | undefined, options: RemoteOption
 export async function explain(unit: string, options: RemoteOptions): Promise<void> {
   const [, connector = unit, task] = /^(.+)\/(\d+)$/.exec(unit) ?? [];
   const path = `/v1/connectors/${encodeURIComponent(connector)}:explain${task === undefined ? '' : `?task=${task}`}`;
-  const found = await new GatewayClient(options.url).request<{
-    targetState: string;
-    units: Explanation[];
-    changes: { atMs: string; who: string; what: string; changedKeys: string[] }[];
-  }>('GET', path);
-  if (options.json) return printJson(found);
+  const json = await new GatewayClient(options.url).request('GET', path);
+  if (options.json) return printJson(json);
+  const found = ExplainResponse.fromJSON(json);
   printLine(`${connector} should be ${found.targetState.replace('TARGET_STATE_', '')}`);
   for (const each of found.units) printExplanation(each);
   if (found.changes.length > 0) printLine('\nchanged last:');
@@ -107,9 +79,10 @@ export async function explain(unit: string, options: RemoteOptions): Promise<voi
     printLine(`  ${time(atMs)}  ${what}${who === '' ? '' : ` by ${who}`}  ${changedKeys.join(' ')}`);
 }
 
-function printExplanation({ unit, error, sinceMs, reasons, runners: verdicts }: Explanation): void {
+function printExplanation({ unit, error, sinceMs, reasons, runners: verdicts }: UnitExplanation): void {
+  if (unit === undefined) return;
   const where = unit.ownerRunner === '' ? '' : ` on ${unit.ownerRunner}`;
-  printLine(`\n${nameOf(unit)}  ${stateColor(stateOf(unit))}${where}${sinceMs === '0' ? '' : ` since ${time(sinceMs)}`}`);
+  printLine(`\n${nameOf(unit)}  ${stateColor(stateOf(unit))}${where}${sinceMs === 0n ? '' : ` since ${time(sinceMs)}`}`);
   if (error !== '') printLine(`  ${error}`);
   for (const reason of reasons) printLine(`  ${reason}`);
   for (const { runner, obstacle } of verdicts.filter(({ eligible }) => !eligible)) printLine(`  not ${runner}: ${obstacle}`);
@@ -125,8 +98,8 @@ async function untilEmpty(client: GatewayClient, id: string): Promise<void> {
   }
 }
 
-function listRunners(client: GatewayClient): Promise<{ runners: Runner[]; leader: string }> {
-  return client.request('GET', '/v1/runners');
+async function listRunners(client: GatewayClient): Promise<ListRunnersResponse> {
+  return ListRunnersResponse.fromJSON(await client.request('GET', '/v1/runners'));
 }
 
 function nameOf({ connector, task }: Unit): string {
@@ -137,6 +110,6 @@ function stateOf({ state }: Unit): string {
   return state.replace('UNIT_STATE_', '');
 }
 
-function time(ms: string): string {
+function time(ms: bigint): string {
   return new Date(Number(ms)).toISOString();
 }

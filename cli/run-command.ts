@@ -12,7 +12,8 @@ export async function runStandalone(options: Readonly<Record<string, unknown>>):
 export async function runService(name: string, options: Readonly<Record<string, unknown>>): Promise<void> {
   const { settings, file } = settingsFrom(options);
   const { runProcess } = await import('@rocketmq-connect/process');
-  await runProcess(settings, file === '' ? process.cwd() : dirname(file), [await factoryOf(name)]);
+  const services = [await factoryOf(name)];
+  await runProcess({ settings, baseDirectory: file === '' ? process.cwd() : dirname(file), standalone: false, services });
 }
 
 async function factoryOf(name: string) {

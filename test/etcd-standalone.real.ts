@@ -24,7 +24,7 @@ describe('The mesh on an etcd that fails', function () {
     mesh = await startStandalone({
       dataDir,
       cwd: directory,
-      args: ['--etcd', etcd.endpoints.join(','), '--runner-lease-ttl-ms', '8000', '--offsets-commit-interval-ms', '200'],
+      args: ['--etcd', etcd.endpoints.join(','), '--lease-ttl-ms', '8000', '--offsets-commit-interval-ms', '200'],
     });
     [lineFile, copyFile] = [join(dataDir, 'quickstart', 'lines.txt'), join(dataDir, 'quickstart', 'copy.txt')];
     await until(() => existsSync(copyFile));

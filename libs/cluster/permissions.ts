@@ -7,10 +7,11 @@ export const WRITES: Readonly<Record<string, readonly string[]>> = {
   'config-service': [
     ...['layout', 'specs/', 'alters/', 'deleted/', 'tasksets/', 'taskconfigs/', 'offsets/', 'sinkstates/', 'commits/', 'history/'],
     // Released with the last commit of a task.
-    ...['owners/', 'status/'],
+    ...['owners/', 'status/', 'services/'],
   ],
-  'scheduler-service': ['leader', 'targets/', 'drains/', 'absences/', 'timers/'],
+  'scheduler-service': ['leader', 'targets/', 'drains/', 'absences/', 'timers/', 'services/'],
   'task-runner-service': ['runners/', 'owners/', 'status/'],
+  gateway: ['services/'],
 };
 
 /**

@@ -1,4 +1,4 @@
-import type { MetadataStore } from '@rocketmq-connect/metadata-store';
+import { type KeyValue, type MetadataStore, modifiedAt } from '@rocketmq-connect/metadata-store';
 import { StoredService } from '@rocketmq-connect/proto/storage';
 import { type Clock, ConnectError } from '@rocketmq-connect/sdk';
 import { decodeStored, encodeStored } from './codec.ts';
@@ -16,7 +16,7 @@ export interface ServiceRegistrationOptions {
   readonly endpoint: string;
   readonly version: string;
   readonly ttlMs: number;
-  /** The store could not be reached; registering goes on. For the log. */
+  /** The store could not be reached, or the id is taken; registering goes on. For the log. */
   readonly onTrouble?: (error: Error) => void;
 }
 
@@ -29,7 +29,10 @@ export interface ServiceRegistration {
 
 const RETRY_MS = 500;
 
-/** Keeps `services/{kind}/{id}` under a lease, so that others find the service while it lives; again after each loss of the lease. */
+/**
+ * Keeps `services/{kind}/{id}` under a lease, so that others find the service while it lives; again after each loss of the lease. An id that
+ * another process holds is not taken from it: nobody would find that one any more.
+ */
 export function registerService(options: ServiceRegistrationOptions): ServiceRegistration {
   const { store, keys, clock, kind, id, endpoint, version, ttlMs } = options;
   const key = keys.service(kind, id);
@@ -43,9 +46,15 @@ export function registerService(options: ServiceRegistrationOptions): ServiceReg
     try {
       // A put of the last attempt that is still on its way can never land without its lease.
       await keeper?.release();
+      const { kv } = await store.get(key);
+      // At one's own address it was an earlier life of this process that had the key.
+      if (kv !== null && endpointOf(kv) !== endpoint) throw idTaken(kind, id, kv);
       keeper = await LeaseKeeper.open(store, ttlMs, { clock, killTimeMs: 0, onEnding: again });
-      // Moves the key from an older lease of this process, if it is still there.
-      await store.txn({ compare: [], then: [{ op: 'put', key, value, leaseId: keeper.lease.id }] });
+      const { succeeded } = await store.txn({
+        compare: [modifiedAt(key, kv?.modRevision ?? 0n)],
+        then: [{ op: 'put', key, value, leaseId: keeper.lease.id }],
+      });
+      if (!succeeded) throw new ConnectError('conflict', `another process has just changed ${key}`, { code: 'SERVICE_ID_TAKEN' });
       registered.resolve();
     } catch (error) {
       if (!(error instanceof ConnectError)) throw error;
@@ -80,6 +89,18 @@ export function serviceEndpoints(cache: PrefixCache): readonly string[] {
     .sort((a, b) => (a.key < b.key ? -1 : 1))
     .map(endpointOf)
     .filter((endpoint) => endpoint !== '');
+}
+
+function idTaken(kind: string, id: string, holder: KeyValue): ConnectError {
+  return new ConnectError(
+    'conflict',
+    `the id ${id} is taken by another ${kind} service, at ${endpointOf(holder) || 'an unknown address'}`,
+    {
+      code: 'SERVICE_ID_TAKEN',
+      field: 'id',
+      remedy: 'give each process an id of its own with --id, or stop the other one',
+    },
+  );
 }
 
 function endpointOf(kv: { readonly key: string; readonly value: string }): string {

@@ -219,8 +219,8 @@ function idTaken(id: string, holder: KeyValue): ConfigError {
   const { session, endpoint } = decodeStored(StoredRunner, holder);
   return new ConfigError(`the runner id ${id} is taken by another process (session ${session}, endpoint ${endpoint || 'unknown'})`, {
     code: 'RUNNER_ID_TAKEN',
-    field: 'runner.id',
-    remedy: 'give each runner an id of its own, or stop the other process',
+    field: 'id',
+    remedy: 'give each runner an id of its own with --id, or stop the other process',
   });
 }
 

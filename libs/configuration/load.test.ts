@@ -31,7 +31,7 @@ describe('configuration', () => {
   it('has defaults for everything', () => {
     const { settings, origins } = load();
     assert.equal(settings.rest.port, 8083);
-    assert.equal(settings.grpc.host, '127.0.0.1');
+    assert.equal(settings.bind, '127.0.0.1');
     assert.equal(origins['rest.port'], 'default');
   });
 

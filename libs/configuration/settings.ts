@@ -15,6 +15,30 @@ export const SettingsSchema = Type.Object({
     minLength: 1,
     maxLength: 100,
   }),
+  id: Type.String({
+    description:
+      'Id of this process, unique among those of its kind in the cluster; empty: host name and gRPC port, or `runner-1` for standalone.',
+    default: '',
+    maxLength: 100,
+  }),
+  bind: Type.String({
+    description: 'Address to listen on, for gRPC and for REST. Beyond loopback it needs TLS, or `insecure`.',
+    default: '127.0.0.1',
+    minLength: 1,
+  }),
+  advertise: Type.String({
+    description: 'Host, or host:port, by which the other processes reach this one; empty: the address it listens on.',
+    default: '',
+  }),
+  insecure: Type.Boolean({
+    description: 'Accept connections beyond loopback that are not encrypted: of gRPC, REST, etcd and RocketMQ.',
+    default: false,
+  }),
+  leaseTtlMs: ms(
+    'Time after which a process that is not heard of is given up: a runner loses its tasks, a scheduler the lead, others are not found any more.',
+    10_000,
+    3_000,
+  ),
   dataDir: Type.String({
     description: 'Folder of the embedded metadata store and the embedded message log.',
     default: './data',
@@ -25,18 +49,32 @@ export const SettingsSchema = Type.Object({
     default: [],
   }),
   rest: Type.Object({
-    host: Type.String({ description: 'Address that the REST gateway listens on.', default: '127.0.0.1', minLength: 1 }),
+    host: Type.String({ description: 'Address that the REST gateway listens on, if another than `bind`.', default: '' }),
     port: port('Port of the REST gateway; 0 picks a free one.', 8083),
   }),
+  restTls: Type.Object({
+    certFile: Type.String({ description: 'PEM file of the certificate of the REST gateway, which then speaks HTTPS.', default: '' }),
+    keyFile: Type.String({ description: 'PEM file of the key of that certificate.', default: '' }),
+  }),
   grpc: Type.Object({
-    host: Type.String({ description: 'Address that the gRPC services listen on.', default: '127.0.0.1', minLength: 1 }),
     port: port('Port of the gRPC services; 0 picks a free one.', 9083),
   }),
+  meshTls: Type.Object({
+    caFile: Type.String({ description: 'PEM file of the authority that signs the certificates of all processes.', default: '' }),
+    certFile: Type.String({
+      description: 'PEM file of the certificate of this process, for the name that it is reached by; peers must show one too.',
+      default: '',
+    }),
+    keyFile: Type.String({ description: 'PEM file of the key of that certificate.', default: '' }),
+  }),
+  labels: Type.Array(Type.String(), {
+    description: 'Labels of the task runner, as label=value; connectors choose by them with `placement.labels`.',
+    default: [],
+  }),
   runner: Type.Object({
-    id: Type.String({ description: 'Id of the task runner, unique in the cluster.', default: 'runner-1', minLength: 1, maxLength: 100 }),
     zone: Type.String({ description: 'Where the runner stands; tasks of one connector are spread over zones.', default: '' }),
     capacity: Type.Integer({
-      description: 'Most units (connectors and tasks) the runner takes; 0 is no limit.',
+      description: 'Most that the runner takes: the sum of the weights of its tasks, a connector counting 1; 0 is no limit.',
       default: 0,
       minimum: 0,
       maximum: 100_000,
@@ -53,15 +91,24 @@ export const SettingsSchema = Type.Object({
       minimum: 64,
       maximum: 65_536,
     }),
-    leaseTtlMs: ms('Time after which a runner that is not heard of is given up.', 10_000, 3_000),
+  }),
+  scheduler: Type.Object({
+    graceDelayMs: ms(
+      'How long a runner that is gone keeps its tasks, so that one which comes back finds them; on top of `leaseTtlMs`.',
+      0,
+      0,
+    ),
   }),
   peers: Type.Object({
     config: Type.Array(Type.String(), {
-      description: 'Addresses (host:port) of config-services; empty: this process is one.',
+      description: 'Addresses (host:port) of config-services; empty: those that are registered in etcd.',
       default: [],
     }),
-    scheduler: Type.Array(Type.String(), { description: 'Addresses of scheduler-services; empty: this process is one.', default: [] }),
-    runner: Type.Array(Type.String(), { description: 'Addresses of task runners; empty: this process is one.', default: [] }),
+    scheduler: Type.Array(Type.String(), {
+      description: 'Addresses of scheduler-services; empty: those that are registered.',
+      default: [],
+    }),
+    runner: Type.Array(Type.String(), { description: 'Addresses of task runners; empty: those that are registered.', default: [] }),
   }),
   offsets: Type.Object({
     commitIntervalMs: ms('Time between two commits of a task.', 5_000, 10),

@@ -14,6 +14,11 @@ export function joinAddress(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** Whether only this machine can reach a host of that name. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host.endsWith('.localhost') || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
 /** What to tell when a port cannot be listened on. `setting` is the path in the configuration, e.g. `grpc.port`. */
 export function cannotListen(address: string, reason: string, setting: string, cause?: unknown): ConnectError {
   const flag = `--${setting.replace('.', '-')}`;
@@ -28,7 +33,7 @@ export function cannotListen(address: string, reason: string, setting: string, c
   return new ConfigError(`cannot listen on ${address}: ${reason}`, {
     code: 'CANNOT_LISTEN',
     field: setting,
-    remedy: `check ${flag} and the host beside it: it must be an address of this machine, and ports below 1024 need rights`,
+    remedy: `check ${flag} and --bind: it must be an address of this machine, and ports below 1024 need rights`,
     cause,
   });
 }

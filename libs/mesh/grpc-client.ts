@@ -1,7 +1,15 @@
-import { Client as Channel, credentials, type CallOptions as GrpcOptions, Metadata, type ServiceError } from '@grpc/grpc-js';
+import {
+  Client as Channel,
+  type ChannelCredentials,
+  connectivityState,
+  credentials,
+  type CallOptions as GrpcOptions,
+  Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
 import { unavailable } from './error-detail.ts';
 import { AttemptFailed, noEndpoint, roundRobin, withFailover } from './failover.ts';
-import { channelOptions, IDENTITY_HEADER, READ_AHEAD } from './grpc-options.ts';
+import { channelOptions, IDENTITY_HEADER, type MeshTls, READ_AHEAD } from './grpc-options.ts';
 import { fromStatus, neverSent } from './grpc-status.ts';
 import type { AnyMethod, CallOptions, Client, Endpoints, ServiceDefinition } from './index.ts';
 import { Mailbox, pump } from './streams.ts';
@@ -10,10 +18,16 @@ const DEFAULT_DEADLINE_MS = 10_000;
 
 /** Calls of one process: a channel per endpoint, opened at the first call and shared by all clients. */
 export class GrpcChannels {
+  readonly #tls: MeshTls | undefined;
   readonly #channels = new Map<string, Channel>();
 
+  constructor(tls?: MeshTls) {
+    this.#tls = tls;
+  }
+
   client<S extends ServiceDefinition>(definition: S, endpoints: Endpoints): Client<S> {
-    const inTurn = roundRobin(endpoints);
+    const turns = roundRobin(endpoints);
+    const inTurn = (): readonly string[] => this.#connectedFirst(turns());
     const client: Record<string, unknown> = {};
     for (const [name, method] of Object.entries(definition.methods)) {
       const path = `/${definition.fullName}/${method.name}`;
@@ -136,10 +150,28 @@ export class GrpcChannels {
   #channel(endpoint: string): Channel {
     let channel = this.#channels.get(endpoint);
     if (channel === undefined) {
-      channel = new Channel(endpoint, credentials.createInsecure(), channelOptions);
+      channel = new Channel(endpoint, this.#credentials(), channelOptions);
       this.#channels.set(endpoint, channel);
     }
     return channel;
+  }
+
+  #credentials(): ChannelCredentials {
+    return this.#tls === undefined ? credentials.createInsecure() : credentials.createSsl(this.#tls.ca, this.#tls.key, this.#tls.cert);
+  }
+
+  /**
+   * Those with a connection first, in their turn: a call to a peer whose machine is gone would otherwise wait for its deadline. The others
+   * are connected to meanwhile.
+   */
+  #connectedFirst(endpoints: readonly string[]): readonly string[] {
+    if (endpoints.length < 2) return endpoints;
+    const ready = new Set(endpoints.filter((endpoint) => this.#isReady(endpoint)));
+    return [...ready, ...endpoints.filter((endpoint) => !ready.has(endpoint))];
+  }
+
+  #isReady(endpoint: string): boolean {
+    return this.#channel(endpoint).getChannel().getConnectivityState(true) === connectivityState.READY;
   }
 
   /** So that the next call connects anew at once, instead of waiting for the backoff of a peer that may be back, or gone for ever. */

@@ -1,3 +1,13 @@
+/**
+ * PEM files of mutual TLS: every process of the mesh shows `cert` and takes only peers whose certificate `ca` signed. A server's certificate
+ * must name the host that it is reached by.
+ */
+export interface MeshTls {
+  readonly ca: Buffer;
+  readonly cert: Buffer;
+  readonly key: Buffer;
+}
+
 /** Larger messages are refused on both sides; records never cross the mesh. */
 const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
 

@@ -12,18 +12,23 @@ import {
 import { cannotListen, joinAddress, splitAddress } from './address.ts';
 import { unavailable } from './error-detail.ts';
 import { encoder, write } from './grpc-client.ts';
-import { IDENTITY_HEADER, READ_AHEAD, serverOptions } from './grpc-options.ts';
+import { IDENTITY_HEADER, type MeshTls, READ_AHEAD, serverOptions } from './grpc-options.ts';
 import { toStatus } from './grpc-status.ts';
 import { createHealth } from './health.ts';
-import type { AnyMethod, CallContext, Implementation, RpcServer } from './index.ts';
+import type { AnyMethod, CallContext, Implementation, RpcServer, ServingState } from './index.ts';
 import { createReflection } from './reflection.ts';
 import { Mailbox, pump } from './streams.ts';
 
 /** Serves all implementations, health and reflection on one port. */
-export async function serveGrpc(address: string, implementations: readonly Implementation[]): Promise<RpcServer> {
+export async function serveGrpc(
+  address: string,
+  implementations: readonly Implementation[],
+  state: ServingState,
+  tls: MeshTls | undefined,
+): Promise<RpcServer> {
   const { host } = splitAddress(address);
   const names = implementations.map(({ definition }) => definition.fullName);
-  const health = createHealth(names);
+  const health = createHealth(names, state);
   const served = [...implementations, health.implementation];
   const server = new Server(serverOptions);
   const calls = new RunningCalls();
@@ -31,7 +36,7 @@ export async function serveGrpc(address: string, implementations: readonly Imple
     addService(server, calls, implementation);
   }
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
+    server.bindAsync(address, serverCredentials(tls), (error, bound) => {
       if (error === null) resolve(bound);
       else reject(cannotListen(address, error.message, 'grpc.port', error));
     });
@@ -48,6 +53,11 @@ export async function serveGrpc(address: string, implementations: readonly Imple
       server.forceShutdown();
     },
   };
+}
+
+function serverCredentials(tls: MeshTls | undefined): ServerCredentials {
+  if (tls === undefined) return ServerCredentials.createInsecure();
+  return ServerCredentials.createSsl(tls.ca, [{ cert_chain: tls.cert, private_key: tls.key }], true);
 }
 
 /** Time for the last statuses to leave. */

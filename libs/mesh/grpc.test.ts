@@ -8,7 +8,7 @@ import { type ServerReflectionRequest, ServerReflectionDefinition as V1 } from '
 import { ServerReflectionDefinition as V1Alpha } from '@rocketmq-connect/proto/grpc/reflection/v1alpha/reflection';
 import { ConnectError, type ErrorKind } from '@rocketmq-connect/sdk';
 import { GrpcRpc } from './grpc.ts';
-import { type Handlers, implement } from './index.ts';
+import { type Handlers, implement, ServingState } from './index.ts';
 
 describe('a gRPC server', () => {
   const rpc = new GrpcRpc();
@@ -77,6 +77,26 @@ describe('a gRPC server', () => {
     await Promise.all([call, stopped]);
   });
 
+  it('tells what it is told: NOT_SERVING for a while, to who asks and to who watches', async () => {
+    const state = new ServingState(false);
+    const server = await rpc.serve('127.0.0.1:0', [], state);
+    const health = rpc.client(HealthDefinition, () => [server.address]);
+    const watched: string[] = [];
+    const watching = (async () => {
+      for await (const { status: now } of health.watch({ service: '' })) if (watched.push(now) === 3) return;
+    })();
+    const told = async (count: number): Promise<void> => {
+      while (watched.length < count) await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    await told(1);
+    state.set(true);
+    await told(2);
+    assert.equal((await health.check({ service: '' })).status, 'SERVING');
+    state.set(false);
+    await watching;
+    assert.deepEqual(watched, ['NOT_SERVING', 'SERVING', 'NOT_SERVING']);
+  });
+
   for (const [version, definition] of [
     ['v1', V1],
     ['v1alpha', V1Alpha],
@@ -119,6 +139,20 @@ describe('a gRPC server', () => {
       assert.ok(fileNames(await ask({ $case: 'fileContainingExtension', value: extension })).includes('google/api/annotations.proto'));
     });
   }
+});
+
+describe('a gRPC client of several peers', () => {
+  const rpc = new GrpcRpc();
+  after(() => rpc.close());
+
+  it('gives streams, too, to a peer that it is connected to while another does not answer', async () => {
+    const dead = await rpc.serve('127.0.0.1:0', []);
+    await dead.stop(0);
+    const live = await rpc.serve('127.0.0.1:0', []);
+    const health = rpc.client(HealthDefinition, () => [dead.address, live.address]);
+    assert.equal((await health.check({ service: '' })).status, 'SERVING');
+    for (let i = 0; i < 4; i++) for await (const { status: now } of health.watch({ service: '' })) if (now === 'SERVING') break;
+  });
 });
 
 function fileNames(answer: { readonly $case: string; readonly value: unknown } | undefined): string[] {

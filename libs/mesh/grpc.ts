@@ -1,20 +1,34 @@
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { GrpcChannels } from './grpc-client.ts';
+import type { MeshTls } from './grpc-options.ts';
 import { serveGrpc } from './grpc-server.ts';
-import type { Client, Endpoints, Implementation, Rpc, RpcServer, ServiceDefinition } from './index.ts';
+import {
+  type Client,
+  type Endpoints,
+  type Implementation,
+  type Rpc,
+  type RpcServer,
+  type ServiceDefinition,
+  ServingState,
+} from './index.ts';
 
-/** `Rpc` over gRPC (grpc-js), with health and reflection on every server. */
+export type { MeshTls } from './grpc-options.ts';
+
+/** `Rpc` over gRPC (grpc-js), with health and reflection on every server; with `tls`, encrypted and both sides certified. */
 export class GrpcRpc implements Rpc {
-  readonly #channels = new GrpcChannels();
+  readonly #tls: MeshTls | undefined;
+  readonly #channels: GrpcChannels;
   readonly #servers = new Set<RpcServer>();
 
-  constructor() {
+  constructor(tls?: MeshTls) {
+    this.#tls = tls;
+    this.#channels = new GrpcChannels(tls);
     // What it would print beside our logs comes as an error of the call or of `serve` anyway.
     if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE);
   }
 
-  async serve(address: string, implementations: readonly Implementation[]): Promise<RpcServer> {
-    const server = await serveGrpc(address, implementations);
+  async serve(address: string, implementations: readonly Implementation[], state = new ServingState()): Promise<RpcServer> {
+    const server = await serveGrpc(address, implementations, state, this.#tls);
     this.#servers.add(server);
     return {
       address: server.address,

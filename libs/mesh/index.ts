@@ -1,4 +1,5 @@
 import type { ConnectError } from '@rocketmq-connect/sdk';
+import type { ServingState } from './serving-state.ts';
 
 /** A message's codec, as ts-proto generates it. */
 export interface MessageType<T> {
@@ -76,8 +77,11 @@ export function implement<S extends ServiceDefinition>(definition: S, handlers: 
 
 /** The port to other processes. Adapters: `grpc-js`, `simulated`. */
 export interface Rpc {
-  /** Serves on `address` (host:port; port 0 picks one). Rejects with a `ConfigError` naming the port when it is taken. */
-  serve(address: string, implementations: readonly Implementation[]): Promise<RpcServer>;
+  /**
+   * Serves on `address` (host:port; port 0 picks one). Rejects with a `ConfigError` naming the port when it is taken. Where there is health,
+   * it tells `state`; without one it is SERVING.
+   */
+  serve(address: string, implementations: readonly Implementation[], state?: ServingState): Promise<RpcServer>;
   /**
    * A client that asks `endpoints` at each call and takes one (round robin; the next after a connection failure of an idempotent
    * call). No endpoint → `unavailable`.
@@ -95,4 +99,5 @@ export interface RpcServer {
 /** The present addresses of a service, from fixed configuration or from the registrations in the store. */
 export type Endpoints = () => readonly string[];
 
+export { ServingState } from './serving-state.ts';
 export type { ConnectError };

@@ -4,6 +4,7 @@ import { unavailable } from './error-detail.ts';
 import { AttemptFailed, noEndpoint, roundRobin, withFailover } from './failover.ts';
 import { createHealth } from './health.ts';
 import type { AnyMethod, CallOptions, Client, Endpoints, Implementation, Rpc, RpcServer, ServiceDefinition } from './index.ts';
+import { ServingState } from './serving-state.ts';
 import { type CallCarrier, lookupIn, SimulatedCall } from './simulated-call.ts';
 import type { Fault, Packet, Transit, Wire } from './simulated-wire.ts';
 import { Mailbox } from './streams.ts';
@@ -69,11 +70,11 @@ export class SimulatedNetwork implements CallCarrier {
     return this.#calls.size;
   }
 
-  listen(address: string, node: string, implementations: readonly Implementation[]): SimulatedServer {
+  listen(address: string, node: string, implementations: readonly Implementation[], state: ServingState): SimulatedServer {
     const { host, port } = splitAddress(address);
     const bound = joinAddress(host, port === 0 ? this.#nextPort++ : port);
     if (this.#servers.has(bound)) throw cannotListen(bound, 'in use', 'grpc.port');
-    const server = new SimulatedServer(this, bound, node, implementations);
+    const server = new SimulatedServer(this, bound, node, implementations, state);
     this.#servers.set(bound, server);
     return server;
   }
@@ -145,8 +146,8 @@ export class SimulatedRpc implements Rpc {
     this.#node = node;
   }
 
-  async serve(address: string, implementations: readonly Implementation[]): Promise<RpcServer> {
-    const server = this.#network.listen(address, this.#node, implementations);
+  async serve(address: string, implementations: readonly Implementation[], state = new ServingState()): Promise<RpcServer> {
+    const server = this.#network.listen(address, this.#node, implementations, state);
     this.#servers.add(server);
     return server;
   }
@@ -223,11 +224,14 @@ export class SimulatedServer implements RpcServer {
   readonly lookup: ReturnType<typeof lookupIn>;
   readonly #network: SimulatedNetwork;
 
-  constructor(network: SimulatedNetwork, address: string, node: string, implementations: readonly Implementation[]) {
+  constructor(network: SimulatedNetwork, address: string, node: string, implementations: readonly Implementation[], state: ServingState) {
     this.#network = network;
     this.address = address;
     this.node = node;
-    const health = createHealth(implementations.map(({ definition }) => definition.fullName));
+    const health = createHealth(
+      implementations.map(({ definition }) => definition.fullName),
+      state,
+    );
     this.lookup = lookupIn([...implementations, health.implementation]);
   }
 

@@ -2,16 +2,16 @@ import type { ProcessContext, ProcessService } from '@rocketmq-connect/process';
 import { createConfigService } from './index.ts';
 
 export async function configService(context: ProcessContext): Promise<ProcessService> {
-  const { store, keys, clock, random, rpc, runnerEndpoints, settings } = context;
+  const { keys, clock, random, rpc, settings } = context;
   const service = createConfigService({
-    store,
+    store: await context.openStore(),
     keys,
     clock,
     random,
     rpc,
-    runnerEndpoints,
+    runnerEndpoints: await context.endpointsOf('runner'),
     log: context.log.child({ service: 'config' }),
     allowLiteralSecrets: settings.secrets.allowLiteral,
   });
-  return { name: 'config-service', ...service };
+  return { name: 'config-service', registersAs: 'config', ...service };
 }

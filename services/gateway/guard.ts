@@ -1,3 +1,4 @@
+import { isLoopback } from '@rocketmq-connect/mesh/address';
 import { problem } from './problem.ts';
 
 /** Headers of every answer: nothing here is meant to be framed, sniffed, cached or read by other sites. */
@@ -24,7 +25,7 @@ export function checkCaller(method: string, headers: Headers, boundHost: string)
   if (name !== '' && isLoopback(boundHost) && !isLoopback(name) && name !== boundHost) {
     throw problem(403, `requests for the host '${name}' are refused: this gateway listens on ${boundHost} only`, {
       field: 'Host',
-      remedy: 'use http://localhost or http://127.0.0.1, or bind another address with --rest-host',
+      remedy: 'use http://localhost or http://127.0.0.1, or let it listen on another address with --bind or --rest-host',
     });
   }
   if (headers.origin === undefined || method === 'GET' || method === 'HEAD') return;
@@ -33,10 +34,6 @@ export function checkCaller(method: string, headers: Headers, boundHost: string)
     field: 'Origin',
     remedy: 'send requests from the same origin, or from a program instead of a web page',
   });
-}
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host.endsWith('.localhost') || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 function hostName(host: string): string {

@@ -19,11 +19,19 @@ export interface HttpServer {
 }
 
 /** Serves a table of routes, with the limits, headers and answers to wrong requests that hold for all of them. */
-export function createHttpServer(options: { readonly routes: readonly Route[]; readonly log: Logger; readonly host: string }): HttpServer {
+export function createHttpServer(options: {
+  readonly routes: readonly Route[];
+  readonly log: Logger;
+  readonly host: string;
+  /** PEM; with it, HTTPS. */
+  readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
+}): HttpServer {
   const { log, host } = options;
   const table = router(options.routes);
   const stopping = new AbortController();
+  const scheme = options.tls === undefined ? 'http' : 'https';
   const app = fastify({
+    ...(options.tls === undefined ? {} : { https: options.tls }),
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: 'idle',
@@ -54,7 +62,7 @@ export function createHttpServer(options: { readonly routes: readonly Route[]; r
       params,
       query: new URL(request.url, 'http://gateway').searchParams,
       body: route.body === undefined ? undefined : bodyOf(request),
-      origin: `http://${request.headers.host ?? host}`,
+      origin: `${scheme}://${request.headers.host ?? host}`,
       signal: AbortSignal.any([gone.signal, stopping.signal]),
       identity: '',
     });

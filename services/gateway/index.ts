@@ -21,6 +21,8 @@ export interface GatewayOptions {
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
+  /** PEM; with it the gateway speaks HTTPS. */
+  readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
   readonly version: string;
   readonly clusterId: string;
 }
@@ -34,12 +36,13 @@ export interface Gateway {
 
 /** REST for people and tools: Kafka Connect's API, every annotated RPC under /v1, and their description. */
 export function createGateway(options: GatewayOptions): Gateway {
-  const server = createHttpServer({ routes: gatewayRoutes(options), log: options.log, host: options.host });
+  const { log, host, tls } = options;
+  const server = createHttpServer({ routes: gatewayRoutes(options), log, host, ...(tls === undefined ? {} : { tls }) });
   return {
     async start() {
       try {
         const { port } = await server.listen(options.host, options.port);
-        return { url: `http://${joinAddress(options.host, port)}` };
+        return { url: `${tls === undefined ? 'http' : 'https'}://${joinAddress(options.host, port)}` };
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         throw cannotListen(joinAddress(options.host, options.port), reason, 'rest.port', error);
@@ -50,7 +53,7 @@ export function createGateway(options: GatewayOptions): Gateway {
 }
 
 /** Every route, in the order of the documentation. */
-export function gatewayRoutes(options: Omit<GatewayOptions, 'log' | 'host' | 'port'>): readonly Route[] {
+export function gatewayRoutes(options: Omit<GatewayOptions, 'log' | 'host' | 'port' | 'tls'>): readonly Route[] {
   const { rpc, configEndpoints, schedulerEndpoints, runnerEndpoints } = options;
   const clients = createClients(rpc, configEndpoints);
   const routes = [

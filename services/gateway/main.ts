@@ -1,22 +1,28 @@
 import type { ProcessContext, ProcessService } from '@rocketmq-connect/process';
-import { createGateway } from './index.ts';
+import { checkRestExposure } from '@rocketmq-connect/process/exposure';
+import { readPem } from '@rocketmq-connect/process/pem-files';
+import { ConfigError } from '@rocketmq-connect/sdk';
+import { createGateway, type GatewayOptions } from './index.ts';
 
 export async function gateway(context: ProcessContext): Promise<ProcessService & { readonly url: () => string }> {
-  const { rpc, configEndpoints, schedulerEndpoints, runnerEndpoints, settings, version } = context;
+  const { rpc, settings, version } = context;
+  checkRestExposure(settings);
   const server = createGateway({
     rpc,
-    configEndpoints,
-    schedulerEndpoints,
-    runnerEndpoints,
+    configEndpoints: await context.endpointsOf('config'),
+    schedulerEndpoints: await context.endpointsOf('scheduler'),
+    runnerEndpoints: await context.endpointsOf('runner'),
     log: context.log.child({ service: 'gateway' }),
-    host: settings.rest.host,
+    host: settings.rest.host === '' ? settings.bind : settings.rest.host,
     port: settings.rest.port,
+    ...restTls(context),
     version,
     clusterId: settings.cluster,
   });
   let url = '';
   return {
     name: 'gateway',
+    registersAs: 'gateway',
     implementations: [],
     start: async () => {
       ({ url } = await server.start());
@@ -25,4 +31,18 @@ export async function gateway(context: ProcessContext): Promise<ProcessService &
     stop: () => server.stop(),
     url: () => url,
   };
+}
+
+function restTls({ settings, baseDirectory }: ProcessContext): Pick<GatewayOptions, 'tls'> {
+  const { certFile, keyFile } = settings.restTls;
+  if (certFile === '' && keyFile === '') return {};
+  const missing = certFile === '' ? 'certFile' : keyFile === '' ? 'keyFile' : undefined;
+  if (missing !== undefined) {
+    throw new ConfigError(`restTls.${missing} is missing`, {
+      field: `restTls.${missing}`,
+      remedy: 'give both --rest-tls-cert-file and --rest-tls-key-file, or neither',
+    });
+  }
+  const read = (name: 'certFile' | 'keyFile', path: string): Buffer => readPem(`restTls.${name}`, path, baseDirectory);
+  return { tls: { cert: read('certFile', certFile), key: read('keyFile', keyFile) } };
 }

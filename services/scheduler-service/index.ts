@@ -25,7 +25,15 @@ export interface SchedulerServiceDeps {
   readonly leaseTtlMs?: number;
   /** How long a runner that is gone keeps its units. Default 0: a lost lease is patience enough. */
   readonly graceMs?: number;
+  /** When the store was last seen not to answer, monotonic ms. Default: never. */
+  readonly storeTroubledAtMs?: () => number;
 }
+
+/**
+ * After an outage of the store every runner's lease is over, and so is the leader's; they come back one after the other. The first must not
+ * be given what the others had a moment ago.
+ */
+const SETTLE_MS = 5_000;
 
 export interface SchedulerService {
   readonly implementations: readonly Implementation[];
@@ -35,7 +43,12 @@ export interface SchedulerService {
 
 /** Decides where units should run. Replicas elect a leader; only it writes targets, each write fenced by its leader key. */
 export function createSchedulerService(deps: SchedulerServiceDeps): SchedulerService {
-  const { store, keys, clock, log, id } = deps;
+  const { store, keys, clock, log, id, leaseTtlMs = 10_000, storeTroubledAtMs = () => Number.NEGATIVE_INFINITY } = deps;
+  const graceMs = (): number => {
+    // A store that is back gives every lease its full time again; the leader and the runners then come back within seconds.
+    const isSettling = clock.monotonic() - storeTroubledAtMs() < leaseTtlMs + 2 * SETTLE_MS;
+    return Math.max(deps.graceMs ?? 0, isSettling ? SETTLE_MS : 0);
+  };
   const onSetBack = (error: ConnectError): void => {
     log.error('this scheduler stops until it is restarted', { error: error.message, remedy: error.remedy });
     void stop();
@@ -46,7 +59,7 @@ export function createSchedulerService(deps: SchedulerServiceDeps): SchedulerSer
     key: keys.leader,
     value: encodeStored(StoredLeader, { scheduler: id }),
     clock,
-    ttlMs: deps.leaseTtlMs ?? 10_000,
+    ttlMs: leaseTtlMs,
     onElected: () => {
       log.info('leads the scheduling', { scheduler: id });
       loop.wake();
@@ -55,7 +68,7 @@ export function createSchedulerService(deps: SchedulerServiceDeps): SchedulerSer
     onSetBack,
     onTrouble: (error) => log.debug('the election meets trouble and goes on', { error: toPlainError(error).message }),
   });
-  const loop = new LeaderLoop({ store, keys, clock, log, graceMs: deps.graceMs ?? 0, state, leader: () => election.leader() });
+  const loop = new LeaderLoop({ store, keys, clock, log, graceMs, state, leader: () => election.leader() });
   const stop = async (): Promise<void> => {
     await loop.stop();
     await election.stop();

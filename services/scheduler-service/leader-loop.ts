@@ -13,7 +13,8 @@ interface LoopDeps {
   readonly keys: ClusterKeys;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly graceMs: number;
+  /** How long a runner that is gone keeps its units, as things are now. */
+  readonly graceMs: () => number;
   readonly state: ClusterState;
   /** `create_revision` of the leader key while it is ours, else null. */
   readonly leader: () => bigint | null;
@@ -106,7 +107,7 @@ export class LeaderLoop {
   /** False when a write was refused: somebody changed a row, or leads. */
   async #placeOnce(leader: bigint, snapshot: Snapshot): Promise<boolean> {
     const { store, keys, graceMs, log } = this.#deps;
-    const { missing, gone } = await absentRunners(store, keys, leader, graceMs, snapshot);
+    const { missing, gone } = await absentRunners(store, keys, leader, graceMs(), snapshot);
     const { units, runners, owners } = snapshot;
     const placement = place({ units, runners, missing, previous: previousPlacement(snapshot), owners });
     const revisions = new Map([...snapshot.rows].map(([runner, row]) => [runner, row.modRevision]));

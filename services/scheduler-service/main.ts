@@ -2,14 +2,17 @@ import type { ProcessContext, ProcessService } from '@rocketmq-connect/process';
 import { createSchedulerService } from './index.ts';
 
 export async function schedulerService(context: ProcessContext): Promise<ProcessService> {
-  const { store, keys, clock, random } = context;
+  const { keys, clock, random, id, settings } = context;
   const service = createSchedulerService({
-    store,
+    store: await context.openStore(),
     keys,
     clock,
     random,
     log: context.log.child({ service: 'scheduler' }),
-    id: context.settings.runner.id,
+    id,
+    leaseTtlMs: settings.leaseTtlMs,
+    graceMs: settings.scheduler.graceDelayMs,
+    storeTroubledAtMs: context.storeTroubledAtMs,
   });
-  return { name: 'scheduler-service', ...service };
+  return { name: 'scheduler-service', registersAs: 'scheduler', ...service };
 }

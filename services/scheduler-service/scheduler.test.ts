@@ -118,6 +118,30 @@ describe('the scheduler', () => {
     await world.stop();
   });
 
+  it('S002: after an outage of the store the first runner that is back is not given what the others had; those that stay away lose it', async () => {
+    let troubledAtMs = Number.NEGATIVE_INFINITY;
+    const world = await World.with(['r1', 'r2', 'r3'], { storeTroubledAtMs: () => troubledAtMs });
+    for (const name of ['a', 'b']) await world.connector(name, 3);
+    await world.settle();
+    const before = world.targets();
+    for (const id of ['r1', 'r2', 'r3']) await world.lose(id);
+    troubledAtMs = world.clock.monotonic();
+    await world.runner('r1');
+    await world.settle(1_000);
+    assert.deepEqual(world.targets(), before);
+    await world.runner('r2');
+    await world.settle(3_000);
+    assert.deepEqual(world.targets(), before);
+    await world.settle(10_000);
+    for (const [unit, at] of world.targets()) assert.equal(at, before.get(unit) === 'r3' ? at : before.get(unit));
+    assert.deepEqual([...new Set(world.targets().values())].sort(), ['r1', 'r2']);
+    await world.settle(30_000);
+    await world.lose('r2');
+    await world.settle(1_000);
+    assert.deepEqual([...new Set(world.targets().values())], ['r1'], 'without trouble nobody is waited for');
+    await world.stop();
+  });
+
   it('S016: when the leader dies another takes over and moves nothing; a delay goes on over it', async () => {
     const world = await World.with(['r1', 'r2'], { graceMs: 60_000 });
     for (const name of ['a', 'b']) await world.connector(name, 3);

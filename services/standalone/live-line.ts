@@ -11,10 +11,10 @@ const TERMINAL_INTERVAL_MS = 1_000;
 const LOG_INTERVAL_MS = 10_000;
 
 /** Shows records a second, lag and states of this process's tasks: one line rewritten in place on a terminal, else a line every 10 s. */
-export function startLiveLine(context: ProcessContext, terminal: boolean): LiveLine {
+export async function startLiveLine(context: ProcessContext, terminal: boolean): Promise<LiveLine> {
   const stopping = new AbortController();
   const intervalMs = terminal ? TERMINAL_INTERVAL_MS : LOG_INTERVAL_MS;
-  const runner = context.rpc.client(RunnerServiceDefinition, context.runnerEndpoints);
+  const runner = context.rpc.client(RunnerServiceDefinition, await context.endpointsOf('runner'));
   const follow = async (): Promise<void> => {
     let before: Sample | undefined;
     for await (const { tasks } of runner.taskStats({ intervalMs }, { signal: stopping.signal })) {

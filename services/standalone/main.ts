@@ -26,27 +26,26 @@ export async function runStandalone(loaded: LoadedSettings, options: StandaloneO
 async function runUntil(end: EndRequest, { settings, file }: LoadedSettings, options: StandaloneOptions): Promise<void> {
   const startedAt = performance.now();
   let url = '';
-  const running = await startProcess(settings, file === '' ? process.cwd() : dirname(file), [
-    configService,
-    schedulerService,
-    taskRunner,
-    async (context) => {
-      const service = await gateway(context);
-      return {
-        ...service,
-        start: async () => {
-          await service.start();
-          url = service.url();
-        },
-      };
-    },
-  ]);
+  const withUrl = async (context: ProcessContext) => {
+    const service = await gateway(context);
+    const start = async (): Promise<void> => {
+      await service.start();
+      url = service.url();
+    };
+    return { ...service, start };
+  };
+  const running = await startProcess({
+    settings,
+    baseDirectory: file === '' ? process.cwd() : dirname(file),
+    standalone: true,
+    services: [configService, schedulerService, taskRunner, withUrl],
+  });
   const { context } = running;
   say(`RocketMQ Connect ${context.version} is ready in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
-  say(`  REST  ${url}   docs ${url}/docs   gRPC ${context.address()}   data ${context.dataDirectory}`);
+  say(`  REST  ${url}   docs ${url}/docs   gRPC ${context.address()}   data ${context.dataDirectory()}`);
 
   if (options.quickstart) await sayQuickstart(context, end);
-  const line = startLiveLine(context, process.stdout.isTTY === true);
+  const line = await startLiveLine(context, process.stdout.isTTY === true);
   await end.asked;
   line.stop();
   say('stopping: tasks commit and hand over (again to end at once)');

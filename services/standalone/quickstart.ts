@@ -11,14 +11,14 @@ const RUNNER_WAIT_MS = 10_000;
 
 /** Creates the quickstart pipeline when there is no connector at all; null where there is one, or the example is not shipped. */
 export async function loadQuickstart(context: ProcessContext): Promise<{ readonly source: string; readonly copy: string } | null> {
-  const connectors = context.rpc.client(ConnectorServiceDefinition, context.configEndpoints);
+  const connectors = context.rpc.client(ConnectorServiceDefinition, await context.endpointsOf('config'));
   const present = await connectors.list({ withStatus: false });
   if (present.connectors.length > 0 || !existsSync(EXAMPLE)) return null;
-  const folder = join(context.dataDirectory, 'quickstart');
+  const folder = join(context.dataDirectory(), 'quickstart');
   const source = join(folder, 'lines.txt');
   mkdirSync(folder, { recursive: true });
   if (!existsSync(source)) copyFileSync(new URL('lines.txt', EXAMPLE), source);
-  const text = readFileSync(new URL('connectors.yaml', EXAMPLE), 'utf8').replaceAll('{dataDir}', context.dataDirectory);
+  const text = readFileSync(new URL('connectors.yaml', EXAMPLE), 'utf8').replaceAll('{dataDir}', context.dataDirectory());
   for (const document of parseAllDocuments(text)) {
     const { name, config } = document.toJSON() as { name: string; config: Record<string, unknown> };
     const texts = Object.fromEntries(Object.entries(config).map(([key, value]) => [key, String(value)]));

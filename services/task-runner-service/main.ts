@@ -1,12 +1,13 @@
-import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { Settings } from '@rocketmq-connect/configuration';
 import { EmbeddedLog } from '@rocketmq-connect/message-log/embedded/log';
 import type { ProxyLogConnection } from '@rocketmq-connect/message-log/proxy/client';
 import type { RemotingLogConnection } from '@rocketmq-connect/message-log/remoting/client';
 import { DeadlineWord } from '@rocketmq-connect/pipeline/task-host';
 import { type ProcessContext, type ProcessService, secretOf } from '@rocketmq-connect/process';
+import { checkLogExposure } from '@rocketmq-connect/process/exposure';
+import { readPem } from '@rocketmq-connect/process/pem-files';
 import { ConfigError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import { type LogConnection, ThreadHosts } from './hosts/thread-hosts.ts';
@@ -14,10 +15,13 @@ import { createTaskRunner } from './index.ts';
 import { LeaseThread } from './lease/lease-thread.ts';
 
 export async function taskRunner(context: ProcessContext): Promise<ProcessService> {
-  const { store, keys, clock, random, rpc, configEndpoints, settings, version, dataDirectory, baseDirectory } = context;
+  const { keys, clock, random, rpc, settings, version, baseDirectory, id } = context;
   const { tasks } = settings;
   const log = context.log.child({ service: 'task-runner' });
-  const messages = await openMessages(settings, baseDirectory, dataDirectory, log);
+  checkLogExposure(settings);
+  const labels = parseLabels(settings.labels);
+  const store = await context.openStore();
+  const messages = await openMessages(context, log);
   const deadline = new DeadlineWord();
   const leaseThread = context.etcd && new LeaseThread({ connection: context.etcd, deadline, clock });
   const service = createTaskRunner({
@@ -26,12 +30,12 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
     clock,
     random,
     rpc,
-    configEndpoints,
+    configEndpoints: await context.endpointsOf('config'),
     log,
     version,
-    id: settings.runner.id,
+    id,
     endpoint: context.address,
-    labels: {},
+    labels,
     zone: settings.runner.zone,
     capacity: settings.runner.capacity,
     logKeepsPositions: messages.keepsPositions,
@@ -47,7 +51,7 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
     }),
     foreignPlugins: settings.plugins.length > 0,
     settings: {
-      leaseTtlMs: settings.runner.leaseTtlMs,
+      leaseTtlMs: settings.leaseTtlMs,
       commitIntervalMs: settings.offsets.commitIntervalMs,
       taskStartTimeoutMs: tasks.startTimeoutMs,
       taskStopTimeoutMs: tasks.stopTimeoutMs,
@@ -82,8 +86,8 @@ interface Messages {
   close(): Promise<void>;
 }
 
-async function openMessages(settings: Settings, baseDirectory: string, dataDirectory: string, log: Logger): Promise<Messages> {
-  const { namesrv, proxy } = settings.rocketmq;
+async function openMessages(context: ProcessContext, log: Logger): Promise<Messages> {
+  const { namesrv, proxy } = context.settings.rocketmq;
   if (namesrv.length > 0 && proxy.length > 0) {
     throw new ConfigError('rocketmq.namesrv and rocketmq.proxy are both given', {
       field: 'rocketmq.proxy',
@@ -91,30 +95,38 @@ async function openMessages(settings: Settings, baseDirectory: string, dataDirec
         'Give one of them: the name servers where brokers can be reached (faster, and sinks keep positions of their own), else the proxies.',
     });
   }
-  if (namesrv.length > 0) return remotingLog(settings, baseDirectory);
-  if (proxy.length > 0) return proxyLog(settings, baseDirectory);
-  return embeddedLog(settings, dataDirectory, log);
+  if (namesrv.length > 0) return remotingLog(context);
+  if (proxy.length > 0) return proxyLog(context);
+  return embeddedLog(context, log);
 }
 
-async function embeddedLog(settings: Settings, dataDirectory: string, log: Logger): Promise<Messages> {
+/** It is of one process, so it is for standalone only. */
+async function embeddedLog({ settings, standalone, dataDirectory }: ProcessContext, log: Logger): Promise<Messages> {
+  if (!standalone) {
+    throw new ConfigError('no RocketMQ is given, and the embedded message log serves a single process', {
+      field: 'rocketmq.namesrv',
+      code: 'ROCKETMQ_MISSING',
+      remedy: 'give --rocketmq-namesrv host:port[,…] (RMQC_ROCKETMQ_NAMESRV, or rocketmq.namesrv in the file), or --rocketmq-proxy',
+    });
+  }
   const { flush, segmentBytes, retentionMs, retentionBytes } = settings.messageLog;
-  const messages = await EmbeddedLog.open(join(dataDirectory, 'messages'), { flush, segmentBytes, retentionMs, retentionBytes });
+  const messages = await EmbeddedLog.open(join(dataDirectory(), 'messages'), { flush, segmentBytes, retentionMs, retentionBytes });
   for (const finding of messages.findings) log.warn('the message log was repaired', { ...finding });
   return { connect: () => messages.connect(), keepsPositions: false, close: () => messages.close() };
 }
 
 /** Hosts connect by themselves; here is only what they are told. */
-function remotingLog(settings: Settings, baseDirectory: string): Messages {
-  const base = { kind: 'remoting' as const, nameServers: settings.rocketmq.namesrv, ...access(settings, baseDirectory) };
-  return told(settings, false, (clientId) => ({ ...base, clientId }) satisfies RemotingLogConnection);
+function remotingLog(context: ProcessContext): Messages {
+  const base = { kind: 'remoting' as const, nameServers: context.settings.rocketmq.namesrv, ...access(context) };
+  return told(context, false, (clientId) => ({ ...base, clientId }) satisfies RemotingLogConnection);
 }
 
-function proxyLog(settings: Settings, baseDirectory: string): Messages {
-  const base = { kind: 'proxy' as const, proxies: settings.rocketmq.proxy, ...access(settings, baseDirectory) };
-  return told(settings, true, (clientId) => ({ ...base, clientId }) satisfies ProxyLogConnection);
+function proxyLog(context: ProcessContext): Messages {
+  const base = { kind: 'proxy' as const, proxies: context.settings.rocketmq.proxy, ...access(context) };
+  return told(context, true, (clientId) => ({ ...base, clientId }) satisfies ProxyLogConnection);
 }
 
-function access({ rocketmq }: Settings, baseDirectory: string) {
+function access({ settings: { rocketmq }, baseDirectory }: ProcessContext) {
   const { accessKey, namespace, tls } = rocketmq;
   const secretKey = secretOf('rocketmq.secretKey', rocketmq.secretKey);
   return {
@@ -139,25 +151,28 @@ function tlsSettings({ tlsCaFile, tlsCertFile, tlsKeyFile }: Settings['rocketmq'
 }
 
 function pem(name: 'ca' | 'cert' | 'key', field: string, file: string, baseDirectory: string): { readonly [name: string]: string } {
-  if (file === '') return {};
-  const path = resolve(baseDirectory, file);
-  try {
-    return { [name]: readFileSync(path, 'utf8') };
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new ConfigError(`${field}: cannot read ${path} (${code})`, {
-      field,
-      remedy: 'Give the path of a readable PEM file.',
-      cause: error,
-    });
-  }
+  return file === '' ? {} : { [name]: readPem(field, file, baseDirectory).toString() };
 }
 
-function told({ runner }: Settings, keepsPositions: boolean, connection: (clientId: string) => LogConnection['connection']): Messages {
+function told({ id }: ProcessContext, keepsPositions: boolean, connection: (clientId: string) => LogConnection['connection']): Messages {
   let hosts = 0;
   return {
-    connect: () => ({ connection: connection(`${runner.id}@${process.pid}#${++hosts}`), transferList: [], release: () => {} }),
+    connect: () => ({ connection: connection(`${id}@${process.pid}#${++hosts}`), transferList: [], release: () => {} }),
     keepsPositions,
     close: async () => {},
   };
+}
+
+function parseLabels(labels: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    labels.map((text) => {
+      const [, label = '', value = ''] = /^([^=\s]+)=(\S*)$/.exec(text) ?? [];
+      if (label === '')
+        throw new ConfigError(`'${text}' is no label`, {
+          field: 'labels',
+          remedy: 'write --labels label=value[,label=value…], without blanks',
+        });
+      return [label, value];
+    }),
+  );
 }

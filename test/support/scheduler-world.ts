@@ -15,9 +15,11 @@ import {
   StoredTarget,
   StoredTaskSet,
 } from '@rocketmq-connect/proto/storage';
-import { createSchedulerService, type SchedulerService } from '@rocketmq-connect/scheduler-service';
+import { createSchedulerService, type SchedulerService, type SchedulerServiceDeps } from '@rocketmq-connect/scheduler-service';
 import { quietLogger } from './quiet-logger.ts';
 import { VirtualClock } from './virtual-clock.ts';
+
+type SchedulerOptions = Pick<SchedulerServiceDeps, 'graceMs' | 'storeTroubledAtMs'>;
 
 /** Stands for runners and config-service: puts what they would, and checks after every revision that no unit is targeted twice. */
 export class SchedulerWorld {
@@ -31,7 +33,7 @@ export class SchedulerWorld {
   readonly #leases = new Map<string, Lease>();
   #following = false;
 
-  static async with(runners: readonly string[], options: { graceMs?: number } = {}): Promise<SchedulerWorld> {
+  static async with(runners: readonly string[], options: SchedulerOptions = {}): Promise<SchedulerWorld> {
     const world = new SchedulerWorld();
     world.store.observe((events) => {
       const touched = events.some((event) => (event.type === 'put' ? event.kv.key : event.key).includes('/targets/'));
@@ -43,7 +45,7 @@ export class SchedulerWorld {
     return world;
   }
 
-  async scheduler(id: string, options: { graceMs?: number } = {}): Promise<SchedulerService> {
+  async scheduler(id: string, options: SchedulerOptions = {}): Promise<SchedulerService> {
     const store = this.store.client(id);
     const service = createSchedulerService({
       store,

@@ -34,7 +34,10 @@ export function rootRoutes(clients: Clients, about: { readonly version: string; 
               json: { status: 'healthy', message: 'Worker has completed startup and is ready to handle requests.' },
             };
           }
-          return { status: 503, json: { status: 'unhealthy', message: `config-service is ${status}` } };
+          return {
+            status: 503,
+            json: { status: 'unhealthy', message: `config-service is ${status}: it is stopping, or cannot reach the metadata store` },
+          };
         } catch (error) {
           return { status: 503, json: { status: 'unhealthy', message: `config-service does not answer: ${toProblem(error).message}` } };
         }

@@ -1,0 +1,93 @@
+import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { waitFor } from './standalone.ts';
+
+/** Files of numbered lines `{file}:{number}`, for a source by a glob; and what became of the lines in the files of a sink. */
+export class NumberedFiles {
+  readonly glob: string;
+  readonly #folder: string;
+  readonly #name: string;
+  readonly #counts: number[];
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(folder: string, name: string, files: number) {
+    this.glob = join(folder, `${name}-*.txt`);
+    this.#folder = folder;
+    this.#name = name;
+    this.#counts = Array.from({ length: files }, () => 0);
+    this.grow(1);
+  }
+
+  /** So many lines more in each file. */
+  grow(lines: number): void {
+    for (const [file, count] of this.#counts.entries()) {
+      let text = '';
+      for (let number = count; number < count + lines; number++) text += `${file}:${number}\n`;
+      appendFileSync(join(this.#folder, `${this.#name}-${file}.txt`), text);
+      this.#counts[file] = count + lines;
+    }
+  }
+
+  /** A few lines every few milliseconds until `rest`. */
+  keepGrowing(): void {
+    this.#timer ??= setInterval(() => this.grow(3), 20);
+  }
+
+  rest(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Waits until every line is in the sink's files at least once; resolves to what else is wrong with them: nothing, mostly. */
+  async arrived(copy: string, limitMs = 60_000): Promise<Faults> {
+    this.rest();
+    let faults = this.faults(copy);
+    const isThere = (): boolean => {
+      faults = this.faults(copy);
+      return faults.missing === 0;
+    };
+    await waitFor(isThere, `every line is in ${copy}`, limitMs).catch((error: Error) => {
+      throw new Error(`${error.message}: of ${this.total}, ${JSON.stringify(faults)}`);
+    });
+    return faults;
+  }
+
+  get total(): number {
+    return this.#counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** `disordered`: lines whose first occurrence comes after that of a later line of their file. */
+  faults(copy: string): Faults {
+    const seen = this.#counts.map(() => new Set<number>());
+    const last = this.#counts.map(() => -1);
+    const faults = { missing: 0, doubled: 0, disordered: 0 };
+    for (const path of copiesOf(copy)) {
+      for (const line of readFileSync(path, 'utf8').split('\n').slice(0, -1)) {
+        const [file = -1, number = -1] = line.split(':').map(Number);
+        const numbers = seen[file];
+        if (numbers === undefined) throw new Error(`${path} has a line that nobody wrote: ${line}`);
+        if (numbers.has(number)) faults.doubled++;
+        else if (number < (last[file] ?? -1)) faults.disordered++;
+        else last[file] = number;
+        numbers.add(number);
+      }
+    }
+    for (const [file, count] of this.#counts.entries()) faults.missing += count - (seen[file]?.size ?? 0);
+    return faults;
+  }
+}
+
+export interface Faults {
+  readonly missing: number;
+  readonly doubled: number;
+  readonly disordered: number;
+}
+
+/** The files that a sink of several tasks writes. */
+function copiesOf(copy: string): string[] {
+  if (!existsSync(dirname(copy))) return [];
+  const name = basename(copy);
+  return readdirSync(dirname(copy))
+    .filter((each) => each === name || each.startsWith(`${name}.task-`))
+    .map((each) => join(dirname(copy), each));
+}
