@@ -6,7 +6,7 @@ import { seededRandom } from '@rocketmq-connect/sdk/testing/seeded-random';
 import type { JavaClient } from './java-client.ts';
 import { type CopyResult, LineCopy } from './line-copy.ts';
 import { rocketmqUnderCopy } from './logs-under-copy.ts';
-import { NumberedSends, type SendsResult } from './numbered-sends.ts';
+import { NumberedSends, patiently, type SendsResult } from './numbered-sends.ts';
 import { rocketmq } from './rocketmq.ts';
 import type { StandaloneProcess } from './standalone.ts';
 import { Wire } from './wire.ts';
@@ -23,6 +23,9 @@ export interface Fault {
   strike(run: FaultRun): Promise<void>;
   /** What else must be so in the end. */
   verify?(run: FaultRun): Promise<void>;
+  /** Before the workloads begin, and after they ended. False: this machine does not allow it. */
+  prepare?(): Promise<boolean>;
+  restore?(): Promise<void>;
 }
 
 interface FaultRun {
@@ -70,7 +73,8 @@ export async function runFault(
   const under = { ...rocketmqUnderCopy(rocketmq.nameServer, () => java), args: ['--rocketmq-namesrv', nameServer] };
   const copy = new LineCopy({ log: under, random, name, sinks });
   try {
-    const numbers = await admin.createTopic(`${name}numbers`, { queues: QUEUES });
+    // The broker may have started a moment ago.
+    const numbers = await patiently(() => admin.createTopic(`${name}numbers`, { queues: QUEUES }));
     // A proxy creates none.
     for (const topic of [`${name}lines`, `${name}spread`]) await admin.createTopic(topic, { queues: QUEUES });
     const standalone = await copy.start();

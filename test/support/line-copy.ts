@@ -23,13 +23,14 @@ export interface LineCopyOptions {
   readonly args?: readonly string[];
 }
 
-const SINK_TASKS = 2;
+const TASKS = 2;
+const PARTS = [...'abcdefg'];
 const FINISH_MS = 300_000;
 const GOES_ON_MS = 60_000;
 
 /**
- * A real standalone that copies a file, which grows, twice: through one queue into one file, which must equal the source byte for byte, and
- * spread over four queues, read by two tasks.
+ * A real standalone that copies lines, which grow in number, twice: from one file through one queue into one file, which must equal the source byte
+ * for byte; and from several files by two tasks, through four queues, by two tasks into two files: exactly once, in order per file and queue.
  */
 export class LineCopy {
   readonly #options: LineCopyOptions;
@@ -62,9 +63,15 @@ export class LineCopy {
 
   /** Appends lines up to this many. */
   grow(to: number): void {
-    let text = '';
-    for (; this.#lines < to; this.#lines++) text += `${this.#lines} ${'abcdefghij'.repeat(Math.floor(this.#options.random() * 20))}\n`;
-    appendFileSync(this.#source, text);
+    const parts = PARTS.map(() => '');
+    let whole = '';
+    for (; this.#lines < to; this.#lines++) {
+      const line = `${this.#lines} ${'abcdefghij'.repeat(Math.floor(this.#options.random() * 20))}\n`;
+      whole += line;
+      parts[this.#lines % PARTS.length] += line;
+    }
+    appendFileSync(this.#source, whole);
+    for (const [i, part] of parts.entries()) appendFileSync(join(this.#folder, `part-${PARTS[i]}.txt`), part);
   }
 
   /** Starts the standalone; the first time it is given the connectors. */
@@ -78,16 +85,14 @@ export class LineCopy {
     const [ordered, spread] = this.#topics();
     const connectors = {
       out: { 'connector.class': 'FileStreamSource', file: this.#source, topic: ordered },
-      // Small batches, or all would fit into one queue.
       'out-spread': {
         'connector.class': 'FileStreamSource',
-        file: this.#source,
+        file: join(this.#folder, 'part-*.txt'),
         topic: spread,
-        'send.ordering': 'none',
-        'batch.max.count': '100',
+        'tasks.max': String(TASKS),
       },
       in: { 'connector.class': 'FileStreamSink', file: this.#copy, topics: ordered, ...sinks },
-      'in-spread': { 'connector.class': 'FileStreamSink', file: this.#spread, topics: spread, 'tasks.max': String(SINK_TASKS), ...sinks },
+      'in-spread': { 'connector.class': 'FileStreamSink', file: this.#spread, topics: spread, 'tasks.max': String(TASKS), ...sinks },
     };
     for (const [name, config] of Object.entries(connectors)) await run.request('POST', '/connectors', { name, config });
     return run;
@@ -124,7 +129,8 @@ export class LineCopy {
     const { log } = this.#options;
     assertLines((await log.topic(ordered, this.#dataDir)).flat(), lines, 'the topic');
     const queues = await log.topic(spread, this.#dataDir);
-    for (const queue of queues) assertRising(queue, 'each queue of the spread topic');
+    for (const queue of queues) assertRising(queue);
+    assert.ok(queues.filter((queue) => queue.length > 0).length > 1, 'several queues are used');
     assertLines(queues.flat().sort(byNumber), lines, 'the spread topic');
     assertLines(this.#spreadFiles().flatMap(linesOf).sort(byNumber), lines, 'the files of the spread sink');
     return { lines: lines.length, foundAgain: this.#foundAgain };
@@ -141,7 +147,7 @@ export class LineCopy {
   }
 
   #spreadFiles(): string[] {
-    const all = Array.from({ length: SINK_TASKS }, (_, task) => (task === 0 ? this.#spread : `${this.#spread}.task-${task}`));
+    const all = Array.from({ length: TASKS }, (_, task) => (task === 0 ? this.#spread : `${this.#spread}.task-${task}`));
     return all.filter((file) => existsSync(file));
   }
 
@@ -181,10 +187,14 @@ function byNumber(a: string, b: string): number {
   return numberOf(a) - numberOf(b);
 }
 
-function assertRising(lines: readonly string[], what: string): void {
-  for (let i = 1; i < lines.length; i++) {
-    const [before = '', line = ''] = [lines[i - 1], lines[i]];
-    assert.ok(numberOf(before) < numberOf(line), `${what} is in order: ${before.slice(0, 40)} stands before ${line.slice(0, 40)}`);
+/** The lines of each part are in order. */
+function assertRising(queue: readonly string[]): void {
+  const last = PARTS.map(() => -1);
+  for (const line of queue) {
+    const number = numberOf(line);
+    const part = number % PARTS.length;
+    assert.ok((last[part] ?? 0) < number, `each queue is in order: line ${last[part]} stands before ${number}, of one file`);
+    last[part] = number;
   }
 }
 

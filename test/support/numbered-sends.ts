@@ -157,7 +157,7 @@ function numbered(from: number, to: number) {
 }
 
 /** Tries again on what may pass. */
-async function patiently<T>(attempt: () => Promise<T>, onError: (error: ConnectError) => void = () => {}): Promise<T> {
+export async function patiently<T>(attempt: () => Promise<T>, onError: (error: ConnectError) => void = () => {}): Promise<T> {
   const until = performance.now() + PATIENCE_MS;
   for (;;) {
     try {

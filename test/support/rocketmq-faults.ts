@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
+import type { QueueAddress } from '@rocketmq-connect/message-log';
+import { BatchBuilder } from '@rocketmq-connect/message-log/message';
+import type { ConnectError } from '@rocketmq-connect/sdk';
 import { between } from '@rocketmq-connect/sdk/testing/seeded-random';
 import type { Fault } from './fault-run.ts';
 import { killRocketmq, startRocketmq } from './rocketmq.ts';
+import { SmallDisk } from './small-disk.ts';
+import { waitFor } from './standalone.ts';
 
 /** What befalls a RocketMQ cluster, and the way to it. */
 export const faults: readonly Fault[] = [
@@ -72,8 +77,43 @@ export const faults: readonly Fault[] = [
       );
     },
   },
+  {
+    when: "the broker's disk is full for a while",
+    through: 'nameServer',
+    certain: true,
+    async prepare() {
+      disk = SmallDisk.mount();
+      await disk?.useForBroker();
+      return disk !== undefined;
+    },
+    async strike({ admin, topics, reached }) {
+      const { queues } = await admin.createTopic(`${topics.numbers.topic}-probe`, { queues: 1 });
+      const refused = async (): Promise<boolean> => {
+        const probe = new BatchBuilder();
+        probe.add(Buffer.from('probe'), '');
+        try {
+          await admin.send(queues[0] as QueueAddress, probe.take());
+          return false;
+        } catch (error) {
+          assert.equal((error as ConnectError).code, 'BROKER_UNAVAILABLE');
+          return true;
+        }
+      };
+      await reached(0.6);
+      disk?.fill();
+      // A broker looks at its disk every 10 s, for the first time a minute after its start.
+      await waitFor(refused, 'the broker takes nothing', 120_000);
+      disk?.free();
+      await waitFor(async () => !(await refused()), 'the broker takes messages again', 60_000);
+    },
+    async restore() {
+      await disk?.unmount();
+    },
+  },
   { when: 'consumers are slow', through: 'nameServer', slow: true, certain: true, strike: ({ reached }) => reached(0.8) },
 ];
+
+let disk: SmallDisk | undefined;
 
 const KINDS = [
   ['request', 'cut'],

@@ -27,9 +27,9 @@ export async function useRocketmq(context: Mocha.Context): Promise<void> {
   startedHere = true;
 }
 
-/** Starts those that do not run. */
-export async function startRocketmq(): Promise<void> {
-  await promisify(execFile)(SCRIPT, ['up']);
+/** Starts those that do not run; the broker with its data in `store`. */
+export async function startRocketmq(store?: string): Promise<void> {
+  await promisify(execFile)(SCRIPT, ['up'], store === undefined ? {} : { env: { ...process.env, ROCKETMQ_STORE: store } });
 }
 
 /** RocketMQ's own tool; what it prints. */
@@ -45,7 +45,7 @@ export async function killRocketmq(server: 'broker' | 'namesrv' | 'proxy'): Prom
 }
 
 /** For rounds of kills. */
-export const brokerVictim = { kill: () => killRocketmq('broker'), start: startRocketmq } as const;
+export const brokerVictim = { kill: () => killRocketmq('broker'), start: () => startRocketmq() } as const;
 
 function isAlive(pid: number): boolean {
   try {
