@@ -6,7 +6,9 @@ import { bytesOf, checkPiece, decideByFence, type Fence, type Piece, pieceOf, wr
 import type { ConfigContext } from './context.ts';
 import { isOutcomeUnknown } from './transact.ts';
 
-const windowMs = 2;
+/** How long a commit waits for others to share its transaction. */
+const windowMs = 50;
+const urgentWindowMs = 2;
 const batch = { tasks: 40, operations: 100, bytes: 900 * 1024 } as const;
 const attemptsMax = 5;
 
@@ -19,6 +21,7 @@ export class CommitQueue {
   readonly #plugins = new Map<string, string>();
   #pending: Pending[] = [];
   #running = false;
+  #armed: { readonly waitMs: number; readonly cancel: () => void } | undefined;
 
   constructor(context: ConfigContext) {
     this.#context = context;
@@ -37,15 +40,29 @@ export class CommitQueue {
         return answer(CommitResult.REFUSED, remedy === undefined ? message : `${message}; ${remedy}`);
       }
       this.#pending.push({ piece: pieceOf(this.#context.keys, request), answer });
-      if (this.#running) return;
-      this.#running = true;
-      this.#context.clock.after(windowMs, () => void this.#run());
+      this.#arm();
     });
   }
 
+  #arm(): void {
+    if (this.#running || this.#pending.length === 0) return;
+    const waitMs = this.#isDue() ? urgentWindowMs : windowMs;
+    if (this.#armed !== undefined && this.#armed.waitMs <= waitMs) return;
+    this.#armed?.cancel();
+    this.#armed = { waitMs, cancel: this.#context.clock.after(waitMs, () => void this.#run()) };
+  }
+
+  #isDue(): boolean {
+    return this.#pending.length >= batch.tasks || this.#pending.some(({ piece }) => isUrgent(piece.request));
+  }
+
   async #run(): Promise<void> {
-    while (this.#pending.length > 0) await this.#commit(this.#take());
+    this.#running = true;
+    this.#armed = undefined;
+    do await this.#commit(this.#take());
+    while (this.#isDue());
     this.#running = false;
+    this.#arm();
   }
 
   /** The next pieces that fit in one transaction: at most one per task, no key twice. */
@@ -165,6 +182,11 @@ export class CommitQueue {
     if (plugin !== '') this.#plugins.set(owner, plugin);
     return plugin;
   }
+}
+
+/** Somebody waits for it: the next owner of the task, or the first record of a topic, which is sent when its mark is stored. */
+function isUrgent({ release, offsets }: CommitRequest): boolean {
+  return release || offsets.length === 0;
 }
 
 interface Pending {

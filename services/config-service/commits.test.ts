@@ -106,6 +106,29 @@ describe('commits', () => {
     assert.equal(mesh.store.revision - before, 2n);
   });
 
+  it('lets commits wait for each other for a moment, but none that somebody waits for', async () => {
+    const { generation, tokens } = await mesh.running('c', 5);
+    const piece = (task: number) => ({ generation, token: tokens[task] ?? 0n, task, offsets: [sourceOffset(`/${task}`, 1)] });
+    const before = mesh.store.revision;
+    const first = mesh.queued(piece(0));
+    await mesh.clock.advance(20);
+    const second = mesh.queued(piece(1));
+    await mesh.clock.advance(20);
+    assert.equal(mesh.store.revision, before);
+    await mesh.run(Promise.all([first, second]));
+    assert.equal(mesh.store.revision, before + 1n, 'one transaction for both');
+
+    const waiting = mesh.queued(piece(2));
+    const released = mesh.queued({ ...piece(3), release: true });
+    const sentMs = mesh.clock.monotonic();
+    await mesh.run(Promise.all([waiting, released]));
+    assert.ok(mesh.clock.monotonic() - sentMs < 20, 'a release does not wait, and takes along what does');
+    await mesh.run(
+      mesh.queued({ ...piece(4), offsets: [], marks: [{ queue: { topic: 't', broker: 'b', queue: 1 }, offset: 9n, inherited: false }] }),
+    );
+    assert.ok(mesh.clock.monotonic() - sentMs < 40, 'nor do marks, before which no record is sent');
+  });
+
   it('one fenced task costs the others of its transaction nothing', async () => {
     const { generation, tokens } = await mesh.running('c', 3);
     // The fence of task 1 changes between its read and the write.

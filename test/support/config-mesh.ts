@@ -121,13 +121,12 @@ export async function configMesh(options: { allowLiteralSecrets?: boolean; runne
         keys.status(task === undefined ? { connector: name } : { connector: name, task }),
         JSON.stringify(StoredStatus.toJSON({ ...StoredStatus.create(), state, token, runner: 'r1', error })),
       ),
-    commit: async (...requests: Partial<CommitRequest>[]): Promise<CommitResponse[]> => {
-      const all = async (): Promise<CommitResponse[]> => {
-        const answers: CommitResponse[] = [];
-        for await (const answer of mesh.commits.commit(streamOf(requests.map(commitRequest)))) answers.push(answer);
-        return answers;
-      };
-      return clock.resolve(all());
+    commit: (...requests: Partial<CommitRequest>[]): Promise<CommitResponse[]> => clock.resolve(mesh.queued(...requests)),
+    /** The same, without moving time on. */
+    queued: async (...requests: Partial<CommitRequest>[]): Promise<CommitResponse[]> => {
+      const answers: CommitResponse[] = [];
+      for await (const answer of mesh.commits.commit(streamOf(requests.map(commitRequest)))) answers.push(answer);
+      return answers;
     },
     /** What the store has, decoded. */
     spec: (name: string): StoredSpec | null => decodeAt(store, StoredSpec, keys.spec(name)),
