@@ -37,6 +37,13 @@ export interface JavaFound {
   readonly storedAtMs: number;
 }
 
+export interface JavaRate {
+  readonly records: number;
+  readonly ms: number;
+  /** Of its whole process. */
+  readonly cpuMs: number;
+}
+
 /** The official Java client (rocketmq-client) as a child process. */
 export class JavaClient {
   readonly #child: ChildProcess;
@@ -86,6 +93,16 @@ export class JavaClient {
     return Number(count);
   }
 
+  /** Sends batches of bodies of so many bytes, one in flight per queue. */
+  async sendRate(topic: string, batches: { bodyBytes: number; batchSize: number; batchesPerQueue: number }): Promise<JavaRate> {
+    return (await this.#ask({ command: 'sendRate', topic, ...batches })) as unknown as JavaRate;
+  }
+
+  /** Pulls so many messages from the beginning of a topic. */
+  async pullRate(topic: string, count: number): Promise<JavaRate> {
+    return (await this.#ask({ command: 'pullRate', topic, count })) as unknown as JavaRate;
+  }
+
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null) return;
     const ended = new Promise((resolve) => this.#child.once('exit', resolve));
@@ -104,15 +121,16 @@ export class JavaClient {
 
 /** Jars and classes in a folder that is kept from run to run; a change of the sources makes another one. */
 async function build(): Promise<string> {
-  const [pom = '', main = ''] = ['pom.xml', 'JavaClient.java'].map((name) => join(SOURCES, name));
-  const hash = createHash('sha256').update(readFileSync(pom)).update(readFileSync(main));
+  const [pom = '', ...sources] = ['pom.xml', 'JavaClient.java', 'JavaRates.java'].map((name) => join(SOURCES, name));
+  const hash = createHash('sha256');
+  for (const file of [pom, ...sources]) hash.update(readFileSync(file));
   const parent = join(tmpdir(), 'rocketmq-connect');
   const folder = join(parent, `java-client-${hash.digest('hex').slice(0, 12)}`);
   if (existsSync(folder)) return folder;
   mkdirSync(parent, { recursive: true });
   const growing = mkdtempSync(`${folder}-`);
   await run('mvn', ['-q', '-B', '-f', pom, 'dependency:copy-dependencies', `-DoutputDirectory=${join(growing, 'lib')}`]);
-  await run('javac', ['-cp', join(growing, 'lib', '*'), '-d', join(growing, 'classes'), main]);
+  await run('javac', ['-cp', join(growing, 'lib', '*'), '-d', join(growing, 'classes'), ...sources]);
   try {
     renameSync(growing, folder);
   } catch (error) {

@@ -25,6 +25,7 @@ import org.apache.rocketmq.common.message.MessageQueue;
  *   {"command": "produce", "topic", "messages": [{"body" (base64), "keys", "tags", "properties", "delayMs"}], "batch", "compression"}
  *   {"command": "consume", "topic", "count", "timeoutMs"}: from the beginning of all queues, until so many messages came
  *   {"command": "dump", "topic", "file", "timeoutMs"}: all that is in the topic now into a file, one message a line: queue, offset, body (base64)
+ *   {"command": "sendRate", "topic", "bodyBytes", "batchSize", "batchesPerQueue"}, {"command": "pullRate", "topic", "count"}: see JavaRates
  */
 public class JavaClient {
     private static String nameServers;
@@ -60,6 +61,10 @@ public class JavaClient {
                 return consume(request);
             case "dump":
                 return dump(request);
+            case "sendRate":
+                return JavaRates.send(producer, request);
+            case "pullRate":
+                return JavaRates.pull(nameServers, request);
             default:
                 throw new IllegalArgumentException("unknown command");
         }
