@@ -87,12 +87,14 @@ export interface DecodedProperties {
   key: Buffer | null;
   timestamp: number | undefined;
   isNull: boolean;
+  /** The body is not the value, which is empty. */
+  isEmpty: boolean;
   headers: Header[];
 }
 
 /** Decodes the encoded properties in a part of `bytes`. Key and headers are slices of it where they are no base64. */
 export function decodeProperties(bytes: Buffer, from: number, to: number, converter: Converter): DecodedProperties {
-  const decoded: DecodedProperties = { key: null, timestamp: undefined, isNull: false, headers: [] };
+  const decoded: DecodedProperties = { key: null, timestamp: undefined, isNull: false, isEmpty: false, headers: [] };
   let keys: Buffer | null = null;
   for (let at = from; at < to; ) {
     const nameEnd = indexOf(bytes, NAME_END_BYTE, at, to);
@@ -130,6 +132,7 @@ function timestampOf(text: string): number | undefined {
 function takeOwn(decoded: DecodedProperties, name: string, value: string, converter: Converter): void {
   if (name === PropertyName.binaryKey) decoded.key = Buffer.from(value, 'base64');
   else if (name === PropertyName.nullValue) decoded.isNull = true;
+  else if (name === PropertyName.emptyBody) decoded.isEmpty = true;
   else if (name.startsWith(PropertyName.binaryHeader)) {
     const own = name.slice(PropertyName.binaryHeader.length).replace(/^\d+:/, '');
     takeHeader(decoded, own, Buffer.from(value, 'base64'), converter);

@@ -132,11 +132,15 @@ describe('A real RocketMQ, by gRPC', function () {
       });
     });
 
-    it('refuses a message group in a topic that takes none', async () => {
+    it('carries a message group through a topic that knows none', async () => {
       const [queue] = (await newTopic(under, log, 1)) as [QueueAddress];
       const builder = new BatchBuilder();
       builder.add(Buffer.from('x'), encodeProperty('__SHARDINGKEY', 'g'));
-      await assert.rejects(log.send(queue, builder.take()), { kind: 'data', code: 'MESSAGE_TYPE_REFUSED' });
+      await log.send(queue, builder.take());
+      const subscription = await log.subscribe(`group-${process.pid}`, [queue.topic]);
+      const [fetched] = await subscription.read(1_000_000, 10_000, new AbortController().signal);
+      assert.ok(fetched);
+      decodeFetched(fetched, (_, properties) => assert.equal(property(properties, '__SHARDINGKEY'), 'g'));
     });
 
     it('reads what was sent by RocketMQ’s own protocol, and is read by it', async () => {

@@ -133,7 +133,9 @@ export class ProxyConnection {
     if (this.#closed) throw logClosed();
     const client = this.#client;
     if (client !== null && client.getChannel().getConnectivityState(false) === connectivityState.READY) return client;
-    this.#opening ??= this.#open();
+    this.#opening ??= this.#open().finally(() => {
+      this.#opening = null;
+    });
     return this.#opening;
   }
 
@@ -151,8 +153,6 @@ export class ProxyConnection {
       if (clock.monotonic() >= this.#notBeforeMs) this.#notBeforeMs = clock.monotonic() + PAUSE_MS;
       this.#drop(this.#client);
       throw error;
-    } finally {
-      this.#opening = null;
     }
   }
 

@@ -17,8 +17,8 @@ export interface OutgoingSettings {
   /** Where the caller meant it to go. */
   readonly queue: number;
   readonly nowMs: number;
-  /** Each message needs a group: its own, else its key, else the queue. */
-  readonly grouped: boolean;
+  /** Messages with a group: the topic takes `none`, `some`, or `all`, where each needs one: its own, else its key, else the queue. */
+  readonly groups: 'none' | 'some' | 'all';
   readonly nextId: () => string;
 }
 
@@ -33,7 +33,7 @@ function outgoingMessage(
   body: Buffer,
   properties: string,
   delayMs: number | undefined,
-  { topic, queue, nowMs, grouped, nextId }: OutgoingSettings,
+  { topic, queue, nowMs, groups, nextId }: OutgoingSettings,
 ): OutgoingMessage {
   const system = new wire.SystemProperties()
     .setMessageId(nextId())
@@ -48,8 +48,8 @@ function outgoingMessage(
   for (const [name, value] of pairsOf(properties)) {
     if (name === PropertyName.tags) system.setTag(value);
     else if (name === PropertyName.keys) key ||= takeKeys(value, system, user);
-    else if (name === PropertyName.group) group = value;
-    else if (!CONTROL.test(value)) user.set(name, value);
+    else if (name === PropertyName.group && groups !== 'none') group = groupOf(value);
+    else if (!CONTROL.test(value) && name !== PropertyName.group) user.set(name, value);
     else user.set(escapedName(escaped++, name), Buffer.from(value).toString('base64'));
     if (name === PropertyName.binaryKey) key = value;
   }
@@ -58,7 +58,7 @@ function outgoingMessage(
     message.setBody(PLACEHOLDER);
     user.set(PropertyName.emptyBody, '1');
   }
-  if (grouped && group === '') group = key === '' ? `queue-${queue}` : groupOf(key);
+  if (groups === 'all' && group === '') group = key === '' ? `queue-${queue}` : groupOf(key);
   if (group !== '') system.setMessageGroup(group);
   if (delayMs !== undefined) system.setDeliveryTimestamp(timestampOf(nowMs + delayMs));
   const { DELAY, FIFO, NORMAL } = wire.MessageType;

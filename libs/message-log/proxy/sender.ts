@@ -43,7 +43,7 @@ export class ProxySender {
       throw queueNotFound(address, 'the route of the topic does not have it');
     }
     const { clock, nextId } = this.#settings;
-    const settings = { topic: address.topic, queue: address.queue, nowMs: clock.now(), grouped: needsGroups(route, address.topic), nextId };
+    const settings = { topic: address.topic, queue: address.queue, nowMs: clock.now(), groups: groupsOf(route, address.topic), nextId };
     const chains = chainsOf(outgoingMessages(batch, settings));
     const stored = new Set(this.#stored.get(batch.bytes));
     let unsafe: string | undefined;
@@ -74,12 +74,10 @@ export class ProxySender {
       if (!(error instanceof ConnectError) || error.kind !== 'retriable' || error.code === 'CONNECTION_REFUSED') throw error;
       throw outcomeUnknown(what, `its answer did not come: ${error.message}`, error);
     }
-    const status =
-      answer
-        .getEntriesList()
-        .find((entry) => !isStored(entry.getStatus()))
-        ?.getStatus() ?? answer.getStatus();
-    if (isStored(status)) return;
+    const entries = answer.getEntriesList();
+    const statuses = entries.length === 0 ? [answer.getStatus()] : entries.map((entry) => entry.getStatus());
+    const status = statuses.find((one) => !isStored(one));
+    if (statuses.every(isStored)) return statuses.map((one) => UNSAFE.get(one?.getCode() ?? 0)).find((what) => what !== undefined);
     const error = statusError(what, connection.address, status);
     throw sendOutcomeIsOpen(error) ? outcomeUnknown(what, error.message, error) : error;
   }
@@ -115,13 +113,13 @@ function chainsOf(messages: readonly OutgoingMessage[]): Part[][] {
   return [...chains.values()];
 }
 
-/** Whether the topic takes messages with a group only. */
-function needsGroups({ types }: Route, topic: string): boolean {
+/** Which messages of the topic have a group. */
+function groupsOf({ types }: Route, topic: string): 'none' | 'some' | 'all' {
   const { FIFO, NORMAL, DELAY, MESSAGE_TYPE_UNSPECIFIED } = wire.MessageType;
   const takes = (...some: number[]): boolean => some.some((type) => types.includes(type));
-  if (types.length === 0 || takes(NORMAL, MESSAGE_TYPE_UNSPECIFIED)) return false;
-  if (takes(FIFO)) return true;
-  if (takes(DELAY)) return false;
+  if (types.length === 0 || takes(MESSAGE_TYPE_UNSPECIFIED)) return 'some';
+  if (takes(NORMAL, DELAY)) return takes(FIFO) ? 'some' : 'none';
+  if (takes(FIFO)) return 'all';
   throw new FatalError(`topic ${topic} takes messages of a type that no source sends`, {
     code: 'MESSAGE_TYPE_REFUSED',
     field: 'topic',

@@ -76,11 +76,12 @@ export class RecordDecoder {
       return schema === undefined ? { topic, value, origin } : { topic, value, valueSchema: schema, origin };
     }
     this.#stage = 'HEADER_CONVERTER';
-    const { key: keyBytes, timestamp, isNull, headers } = decodeProperties(bytes, propertiesAt, propertiesEnd, this.#converters.header);
+    const decoded = decodeProperties(bytes, propertiesAt, propertiesEnd, this.#converters.header);
+    const { key: keyBytes, timestamp, isNull, isEmpty, headers } = decoded;
     this.#stage = 'KEY_CONVERTER';
     const key = keyBytes === null ? undefined : this.#converters.key.toConnect(topic, keyBytes, headers);
     this.#stage = 'VALUE_CONVERTER';
-    const { schema, value } = this.#converters.value.toConnect(topic, isNull ? null : body, headers);
+    const { schema, value } = this.#converters.value.toConnect(topic, isNull ? null : isEmpty ? EMPTY : body, headers);
     return {
       topic,
       ...(key === undefined ? {} : { key: key.value, ...(key.schema === undefined ? {} : { keySchema: key.schema }) }),
@@ -103,6 +104,8 @@ export class RecordDecoder {
     return { body: value ?? Buffer.alloc(0), properties: properties.copy().bytes.toString('utf8') };
   }
 }
+
+const EMPTY = Buffer.alloc(0);
 
 function messageAt(fetched: FetchedMessages, index: number): { body: Buffer; properties: string } | undefined {
   let found: { body: Buffer; properties: string } | undefined;
