@@ -3,6 +3,7 @@ import { canonicalJson } from '../canonical-json.ts';
 import { resolveReferences } from '../config/references.ts';
 import type { CommitContent, HookLimits, TaskStart } from '../host-protocol.ts';
 import { RecordEncoder } from '../source/record-encoder.ts';
+import { authorOf } from '../source/record-id.ts';
 import { SourceLoop } from '../source/source-loop.ts';
 import { createChain } from '../stages/chain.ts';
 import { createConverters } from '../stages/converters.ts';
@@ -34,6 +35,7 @@ export function openSource(host: Host, start: TaskStart, connector: ResolvedConn
       task = created;
       loop = new SourceLoop({
         connector: start.connector,
+        author: authorOf(start.generation, start.task),
         task: watched(created, start.hookLimits, hooks),
         encoder,
         errors,

@@ -87,6 +87,11 @@ export class QueueMark {
     this.end = offset + count;
   }
 
+  /** Nothing of ours is on its way, and the queue ends here: what others wrote before need not be looked through. */
+  moveTo(end: number): void {
+    this.end = end;
+  }
+
   /** After the offsets were frozen. */
   freeze(): number {
     let covered = 0;

@@ -3,18 +3,18 @@ import type { JsonValue, SourceOffset } from '@rocketmq-connect/sdk';
 import fc from 'fast-check';
 import { canonicalJson } from '../canonical-json.ts';
 import { AckTracker } from './ack-tracker.ts';
-import { connectorTag, RecordIds } from './record-id.ts';
+import { authorOf, connectorTag, isOfSibling, RecordIds, withoutAuthor } from './record-id.ts';
 
 const P = { file: 'a' };
 
 /** Ids of records in one incarnation of a task. */
 function idsOf(offsets: readonly SourceOffset[], partition: Record<string, string> = P, connector = 'c'): string[] {
-  const ids = new RecordIds(connector);
+  const ids = new RecordIds(connector, 'abcd0');
   const tracked = new AckTracker().partition(partition);
   return offsets.map((offset) => {
     ids.next(tracked, offset);
     const buffer = Buffer.alloc(ids.bytesMax);
-    assert.equal(buffer.toString('latin1', 0, ids.write(buffer, 0)), ids.text);
+    assert.equal(buffer.toString('latin1', 0, ids.write(buffer, 0)), `${ids.text}!abcd0`);
     return ids.text;
   });
 }
@@ -59,6 +59,16 @@ describe('record ids', () => {
     const ids = [idsOf([{ p: 1 }]), idsOf([{ p: 1 }], { file: 'b' }), idsOf([{ p: 1 }], P, 'd')].flat();
     assert.equal(new Set(ids).size, 3);
     assert.ok(ids[0]?.startsWith(connectorTag('c')) && ids[2]?.startsWith(connectorTag('d')));
+  });
+
+  it('in a message tells who sent it, so that siblings can be left out', () => {
+    const [own, sibling, older] = [authorOf('2', 0), authorOf('2', 36), authorOf('1', 36)];
+    assert.deepEqual([own.length, sibling.length], [5, 6]);
+    assert.deepEqual(
+      [`x!${own}`, `x!${sibling}`, `x!${older}`, 'x'].map((text) => isOfSibling(text, own)),
+      [false, true, false, false],
+    );
+    assert.deepEqual([withoutAuthor(`x.1~2/3!${own}`), withoutAuthor('x.1')], ['x.1~2/3', 'x.1']);
   });
 
   it('is short, and needs no escaping', () => {

@@ -9,8 +9,9 @@ import type { TrackedPartition } from './ack-tracker.ts';
  *
  *     tag of the connector  hash of connector, partition and the offset's texts  .  the offset's numbers  [~ordinal]  [/part]
  *
- * with the ordinal counting records of one offset, also over the end of a poll, and the part those of a split record. It needs no escaping in
- * a property. The id of the present record writes itself as bytes: most ids are never needed as text.
+ * with the ordinal counting records of one offset, also over the end of a poll, and the part those of a split record. In a message there follows,
+ * after a `!`, which task sent it (`authorOf`). It needs no escaping in a property. The id of the present record writes itself as bytes, its author
+ * with it: most ids are never needed as text.
  */
 export class RecordIds implements PropertyWriter {
   readonly #connector: string;
@@ -18,9 +19,11 @@ export class RecordIds implements PropertyWriter {
   readonly #partitions = new Map<TrackedPartition, PartitionIds>();
   #partition: TrackedPartition | undefined;
   #present: PartitionIds;
+  readonly #author: Buffer;
 
-  constructor(connector: string) {
+  constructor(connector: string, author: string) {
     this.#connector = connector;
+    this.#author = Buffer.from(AUTHOR + author);
     this.#tag = connectorTag(connector);
     this.#present = new PartitionIds('', '');
   }
@@ -44,18 +47,46 @@ export class RecordIds implements PropertyWriter {
     return this.#present.text;
   }
 
+  /** The id of a part of the present record, which was split. */
+  partText(part: number): string {
+    return `${this.text}/${part}`;
+  }
+
   get bytesMax(): number {
-    return this.#present.bytesMax;
+    return this.#present.bytesMax + this.#author.length;
   }
 
   write(buffer: Buffer, at: number): number {
-    return this.#present.write(buffer, at);
+    return this.#writeAuthor(buffer, this.#present.write(buffer, at));
+  }
+
+  /** The same for a part, as it is in a message. */
+  partBytes(part: number): Buffer {
+    return Buffer.concat([Buffer.from(this.partText(part)), this.#author]);
+  }
+
+  #writeAuthor(buffer: Buffer, at: number): number {
+    const author = this.#author;
+    for (let i = 0; i < author.length; i++) buffer[at + i] = author[i] as number;
+    return at + author.length;
   }
 }
 
-/** The id of one part of a split record. */
-export function partId(id: string, part: number): string {
-  return `${id}/${part}`;
+/** Which task sent a record: a few characters. */
+export function authorOf(generation: string, task: number): string {
+  return (hash53(generation, 0) % 36 ** GENERATION_LENGTH).toString(36).padStart(GENERATION_LENGTH, '0') + task.toString(36);
+}
+
+/** The id in what a message has, without its author. */
+export function withoutAuthor(text: string): string {
+  const at = text.lastIndexOf(AUTHOR);
+  return at === -1 ? text : text.slice(0, at);
+}
+
+/** Whether another task of the author's generation sent it: that task looks after it. */
+export function isOfSibling(text: string, author: string): boolean {
+  const at = text.lastIndexOf(AUTHOR) + 1;
+  return at > 0 && text.startsWith(author.slice(0, GENERATION_LENGTH), at) && !text.endsWith(AUTHOR + author);
 }
 
 /** What all ids of a connector begin with; others may begin so too, rarely. */
@@ -144,6 +175,8 @@ class PartitionIds implements PropertyWriter {
   }
 }
 
+const AUTHOR = '!';
+const GENERATION_LENGTH = 4;
 const DOT = '.'.charCodeAt(0);
 const TILDE = '~'.charCodeAt(0);
 /** With what stands before it. */

@@ -5,7 +5,7 @@ import type { QueueMark as StoredMark } from '../host-protocol.ts';
 import { queueKey } from '../queues.ts';
 import type { AckSegment, TrackedPartition } from './ack-tracker.ts';
 import { scanIds } from './log-scan.ts';
-import { connectorTag } from './record-id.ts';
+import { connectorTag, isOfSibling, withoutAuthor } from './record-id.ts';
 
 /** Ids that nobody polls again are waited for so long: they belong to records that were committed, behind the mark of another partition. */
 const UNMET_KEPT_MS = 10 * 60_000;
@@ -44,12 +44,12 @@ export class ReplayWindow {
     return this.#ids.size;
   }
 
-  /** Reads the marked queues. Can be repeated after an error. */
-  async scan(log: MessageLog, connector: string, signal: AbortSignal): Promise<void> {
+  /** Reads the marked queues. What siblings of the task sent is left out: it is never polled here. Can be repeated after an error. */
+  async scan(log: MessageLog, connector: string, author: string, signal: AbortSignal): Promise<void> {
     const from = [...this.#marks.values()].map(({ queue, offset }) => ({ queue, position: offset }));
     const tag = connectorTag(connector);
-    const add = (id: string): void => {
-      if (id.startsWith(tag)) this.#ids.add(id);
+    const add = (text: string): void => {
+      if (text.startsWith(tag) && !isOfSibling(text, author)) this.#ids.add(withoutAuthor(text));
     };
     await scanIds(log, from, add, signal);
     this.#isScanned = true;

@@ -8,7 +8,7 @@ import type { AckSegment, AckTracker, TrackedPoll } from './ack-tracker.ts';
 import type { SenderOptions } from './delivery.ts';
 import { Runs } from './marks.ts';
 import type { RecordEncoder } from './record-encoder.ts';
-import { partId, RecordIds } from './record-id.ts';
+import { RecordIds } from './record-id.ts';
 import type { ReplayWindow } from './replay.ts';
 import { openRoute, type TopicRoute } from './router.ts';
 
@@ -19,6 +19,7 @@ export interface DispatchOptions {
   readonly log: MessageLog;
   readonly settings: PipelineSettings;
   readonly exactlyOnce: boolean;
+  readonly author: string;
   readonly counters: TaskCounters;
   readonly tracker: AckTracker;
   readonly window: ReplayWindow;
@@ -43,7 +44,7 @@ export class SourceDispatch {
 
   constructor(options: DispatchOptions) {
     this.#options = options;
-    this.#ids = options.exactlyOnce ? new RecordIds(options.connector) : null;
+    this.#ids = options.exactlyOnce ? new RecordIds(options.connector, options.author) : null;
   }
 
   get routes(): Iterable<TopicRoute> {
@@ -104,6 +105,22 @@ export class SourceDispatch {
     for (const topic of topics) for (const sender of this.#routes.get(topic)?.senders ?? []) sender.release();
   }
 
+  /** Moves the marks of queues that are not sent to now to where these end: others may write there. */
+  async moveIdleMarks(): Promise<void> {
+    const { log } = this.#options;
+    const idle = [...this.#routes.values()].flatMap(({ senders }) => senders.filter(({ isEmpty }) => isEmpty));
+    await Promise.all(
+      idle.map(async (sender) => {
+        const { queue, mark } = sender;
+        if (mark === null) return;
+        const before = mark.end;
+        const end = await log.maxOffset(queue);
+        // What was sent meanwhile may lie before this end.
+        if (sender.isEmpty && mark.end === before) mark.moveTo(end);
+      }),
+    );
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([...this.#routes.values()].map((route) => route.close()));
@@ -133,8 +150,8 @@ export class SourceDispatch {
     if (parts.length === 0) return this.#drop(segment, index);
     for (const { topic } of parts) if (!this.#isOpen(topic)) await this.#openRoute(topic);
     const encoded = parts.map((part, i) => {
-      const id = this.#ids === null ? null : partId(this.#ids.text, i);
-      encoder.encode(part, id === null ? null : new WrittenProperties(Buffer.from(id)));
+      const id = this.#ids?.partText(i) ?? null;
+      encoder.encode(part, this.#ids === null ? null : new WrittenProperties(this.#ids.partBytes(i)));
       const { body, routeKey, delayMs } = encoder;
       return { part, id, body, routeKey, delayMs, properties: encoder.properties.copy() };
     });

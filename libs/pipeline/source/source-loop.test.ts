@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { property } from '@rocketmq-connect/message-log/message';
+import { BatchBuilder, property } from '@rocketmq-connect/message-log/message';
 import {
   type ConnectRecord,
   DataError,
@@ -214,6 +214,63 @@ describe('source loop', () => {
     world.start(config);
     const error = await world.failed();
     assert.deepEqual([error.message, error.code, script.stops], ['no connection', 'UNEXPECTED', 2]);
+  });
+
+  it('S122: after an unclean end there is little to look through, also where others were busy in its queues', async () => {
+    const others = new BatchBuilder();
+    script.batches.push({ records: lines(0, 1) });
+    world.start(config);
+    await sent(1);
+    await world.committed();
+    for (const queue of world.queues('t')) {
+      for (let i = 0; i < 1_000; i++) others.add(Buffer.from('of others'), '');
+      world.log.append(queue, others.take());
+    }
+    for (let commits = 0; commits < 8; commits++) {
+      await world.clock.advance(5_000);
+      await world.committed();
+    }
+    assert.deepEqual(
+      world.marks.map(({ queue, offset }) => offset - world.log.queue(queue).nextOffset),
+      world.queues('t').map(() => 0),
+    );
+  });
+
+  it('S122: after an unclean end, what siblings sent is left to them', async () => {
+    const marks = (): typeof world.marks => world.queues('t').map((queue) => ({ queue, offset: 0 }));
+    script.batches.push({ records: lines(0, 5, { partition: { file: 'b' } }) });
+    world.start(config, { task: 1 });
+    await sent(5);
+    world.kill();
+    script.batches.push({ records: lines(0, 2) });
+    world.start(config, { task: 0, uncleanMarks: marks() });
+    await sent(7);
+    world.kill();
+    world.start(config, { task: 0, uncleanMarks: marks() });
+    await world.clock.until(() => world.lines.some(({ message }) => message.startsWith('after an unclean end')));
+    assert.match(world.lines.at(-1)?.message ?? '', /^after an unclean end, 2 records/);
+  });
+
+  it('S122: marks do not pass what is on its way', async () => {
+    script.batches.push({ records: lines(0, 1) });
+    world.start(config);
+    await sent(1);
+    await world.committed();
+    await world.clock.advance(60_000);
+    // While the ends of the queues are asked for, a batch is stored and its answer is lost: only a look can tell, and the task dies before it.
+    world.log.faults = ({ operation }) =>
+      operation === 'ask' ? { delayMs: 3_000 } : operation === 'send' ? { fails: 'stored' } : undefined;
+    await world.committed();
+    script.batches.push({ records: lines(1, 2) });
+    await sent(2);
+    await world.clock.advance(3_000);
+    await world.committed();
+    world.kill();
+    world.log.faults = () => undefined;
+    script.batches.push({ records: lines(1, 3) });
+    world.start(config);
+    await sent(3);
+    assert.deepEqual(world.bodies('t'), values(0, 3));
   });
 
   it('S148: a log that was gone for an hour is sent to again within seconds of its return', async () => {

@@ -13,6 +13,8 @@ import { SourceDispatch } from './source-dispatch.ts';
 
 export interface SourceLoopOptions {
   readonly connector: string;
+  /** Tells what this task sent from what its siblings sent. */
+  readonly author: string;
   readonly task: SourceTask;
   readonly encoder: RecordEncoder;
   readonly errors: ErrorPlace;
@@ -33,6 +35,9 @@ export interface SourceLoopOptions {
   readonly onFailed: (error: unknown) => void;
 }
 
+/** A mark that moves makes a commit, also of a task that has nothing else to commit. */
+const MOVE_MARKS_EVERY_MS = 30_000;
+
 /** The data path of a source task: poll, stages, send, acknowledge, commit. Reads top-down: `run`, `freeze`, `committed`, `drain`. */
 export class SourceLoop {
   readonly #options: SourceLoopOptions;
@@ -51,11 +56,13 @@ export class SourceLoop {
     topics: readonly string[];
   } | null = null;
   #givenCheckpoint: Checkpoint | null = null;
+  #marksMovedMs: number;
   readonly #unsafeSaid = new Set<string>();
 
   constructor(options: SourceLoopOptions) {
     this.#options = options;
     this.#paused = options.paused;
+    this.#marksMovedMs = options.clock.monotonic();
     options.stopSignal.addEventListener('abort', () => this.#awake(), { once: true });
     this.#window = new ReplayWindow(options.exactlyOnce ? options.uncleanMarks : [], options.clock);
     const { log, errors, settings } = options;
@@ -111,6 +118,7 @@ export class SourceLoop {
 
   /** What may be committed now; the log has made it durable when this resolves (invariant 5). */
   async freeze(id: number): Promise<CommitContent> {
+    this.#moveIdleMarks();
     const offsets = this.#tracker.freeze();
     const { marks, topics } = this.#freezeMarks();
     this.#frozen = { id, offsets, topics, checkpoint: this.#tracker.checkpoint };
@@ -186,11 +194,11 @@ export class SourceLoop {
 
   /** What an unclean end left in the log is read before anything is polled. */
   async #scan(): Promise<void> {
-    const { log, connector, stopSignal, errors, clock, logger } = this.#options;
+    const { log, connector, author, stopSignal, errors, clock, logger } = this.#options;
     const sinceMs = clock.monotonic();
     for (let repetition = 1; ; repetition++) {
       try {
-        await this.#window.scan(log, connector, stopSignal);
+        await this.#window.scan(log, connector, author, stopSignal);
         break;
       } catch (error) {
         if (stopSignal.aborted || !isRetriable(error)) throw error;
@@ -222,6 +230,15 @@ export class SourceLoop {
     this.#unsafeSaid.add(what);
     const then = settings.sendDurability === 'stored' ? 'it counts as sent' : 'it is sent again';
     logger.warn(`broker ${broker} stored a batch of ${topic}, but ${what}: ${then} (send.durability=${settings.sendDurability})`);
+  }
+
+  /** For one of the next commits: this one does not wait for the log. */
+  #moveIdleMarks(): void {
+    const { clock, exactlyOnce, logger } = this.#options;
+    const now = clock.monotonic();
+    if (!exactlyOnce || now - this.#marksMovedMs < MOVE_MARKS_EVERY_MS) return;
+    this.#marksMovedMs = now;
+    this.#dispatch.moveIdleMarks().catch((error: Error) => logger.debug('marks stay where they are', { error: error.message }));
   }
 
   #freezeMarks(): { marks: StoredMark[]; topics: string[] } {
