@@ -1,31 +1,14 @@
-import { type ClusterKeys, generationOf } from '@rocketmq-connect/cluster';
+import type { ClusterKeys } from '@rocketmq-connect/cluster';
 import type { QueueAddress } from '@rocketmq-connect/message-log';
 import { keyRange, type WatchEvent } from '@rocketmq-connect/metadata-store';
 import type { SimulatedStore } from '@rocketmq-connect/metadata-store/simulated';
 import type { HostEvent } from '@rocketmq-connect/pipeline/host-protocol';
-import { TargetState } from '@rocketmq-connect/proto/common';
-import {
-  StoredCommit,
-  StoredOffset,
-  StoredOwner,
-  StoredSinkState,
-  StoredSpec,
-  StoredStatus,
-  StoredTaskSet,
-} from '@rocketmq-connect/proto/storage';
+import { StoredOffset, StoredSinkState, StoredSpec, StoredTaskSet } from '@rocketmq-connect/proto/storage';
 import type { Clock } from '@rocketmq-connect/sdk';
+import { type Owner, OwnershipHistory } from '../support/ownership-history.ts';
 import type { HostObserver, ObservedHost } from './hosts.ts';
 import type { LogIndex } from './log-index.ts';
 import type { OutsideSink } from './outside.ts';
-
-interface Owner {
-  readonly unit: string;
-  readonly connector: string;
-  /** '' for a connector instance. */
-  readonly generation: string;
-  readonly runner: string;
-  readonly token: bigint;
-}
 
 export interface InvariantsOptions {
   readonly store: SimulatedStore;
@@ -42,9 +25,7 @@ const NOTICE_MS = 50;
 /** Checks the invariants of docs/architecture.md at each revision of the store and at each thing that a unit's code does. */
 export class Invariants implements HostObserver {
   readonly #options: InvariantsOptions;
-  readonly #owners = new Map<string, Owner>();
-  readonly #lastTokens = new Map<string, bigint>();
-  readonly #commits = new Map<string, StoredCommit>();
+  readonly #history = new OwnershipHistory((invariant, message) => this.#violated(invariant, message));
   /** Positions and offsets: `{connector} {partition}` → number. */
   readonly #positions = new Map<string, number>();
   readonly #running = new Map<string, { readonly host: ObservedHost; readonly unit: string }>();
@@ -60,7 +41,7 @@ export class Invariants implements HostObserver {
   }
 
   ownerOf(unit: string): Owner | undefined {
-    return [...this.#owners.values()].find((owner) => owner.unit === unit);
+    return this.#history.ownerOf(unit);
   }
 
   opened(host: ObservedHost, unit: string): void {
@@ -102,84 +83,31 @@ export class Invariants implements HostObserver {
   }
 
   #onRevision(events: readonly WatchEvent[], revision: bigint): void {
-    const before = new Map(this.#owners);
-    const rows = events.map((event) => ({ event, path: (event.type === 'put' ? event.kv.key : event.key).split('/').slice(3) }));
-    for (const { event, path } of rows) if (path[0] === 'owners') this.#onOwner(event, path);
-    for (const { event, path } of rows) {
+    const before = this.#history.owners;
+    this.#history.apply(events);
+    for (const event of events) {
+      const path = (event.type === 'put' ? event.kv.key : event.key).split('/').slice(3);
       const connector = path[1] ?? '';
-      if (event.type === 'delete') this.#onDelete(event.key, path, before);
-      else if (path[0] === 'commits') this.#onCommit(event.kv.key, event.kv.value, path, before);
-      else if (path[0] === 'offsets') this.#onOffset(connector, event.kv.value, before);
-      else if (path[0] === 'sinkstates') {
-        const { token } = StoredSinkState.fromJSON(JSON.parse(event.kv.value));
-        this.#checkToken(connector, token, before, event.kv.key);
-      } else if (path[0] === 'status') this.#onStatus(path.slice(1).join('/'), event.kv.value, before);
+      if (event.type === 'delete') this.#onDelete(path);
+      else if (path[0] === 'offsets') this.#onOffset(connector, event.kv.value);
       else if (path[0] === 'tasksets') this.#onTaskSet(connector, event.kv.value, revision);
     }
+    const tokens = new Set(this.#history.owners.map(({ token }) => token));
+    for (const owner of before) if (!tokens.has(owner.token)) this.#onReleased(owner);
   }
 
-  /** Invariants 1 and 2. */
-  #onOwner(event: WatchEvent, path: readonly string[]): void {
-    const key = event.type === 'put' ? event.kv.key : event.key;
-    if (event.type === 'delete') {
-      const owner = this.#owners.get(key);
-      this.#owners.delete(key);
-      for (const { host, unit } of this.#running.values()) {
-        if (unit !== owner?.unit || host.runner !== owner.runner || this.#isExcused(host)) continue;
-        this.#violated(7, `${unit} runs in ${host.id}, and its owner key is gone`);
-      }
-      return;
+  #onReleased(owner: Owner): void {
+    for (const { host, unit } of this.#running.values()) {
+      if (unit !== owner.unit || host.runner !== owner.runner || this.#isExcused(host)) continue;
+      this.#violated(7, `${unit} runs in ${host.id}, and its owner key is gone`);
     }
-    const [, kind, connector = '', ...rest] = path;
-    const [generation = '', task] = rest;
-    const unit = kind === 'tasks' ? `tasks/${connector}/${task}` : `connectors/${connector}`;
-    const token = event.kv.createRevision;
-    const { runner } = StoredOwner.fromJSON(JSON.parse(event.kv.value));
-    if (token !== event.kv.modRevision) this.#violated(1, `${unit}: its owner key was overwritten by ${runner}`);
-    if (token <= (this.#lastTokens.get(unit) ?? 0n)) this.#violated(1, `${unit}: token ${token} does not grow`);
-    this.#lastTokens.set(unit, token);
-    this.#owners.set(key, { unit, connector, generation, runner, token });
-    if (this.#isStopped(connector)) this.#violated(4, `${unit} was claimed while its connector is STOPPED or deleted`);
-    if (kind !== 'tasks') return;
-    for (const other of this.#owners.values()) {
-      if (other.connector === connector && other.generation !== '' && other.generation !== generation)
-        this.#violated(2, `${unit} of generation ${generation} is owned beside ${other.unit} of ${other.generation}`);
-    }
-    const { keys, store } = this.#options;
-    const [pointer] = store.peek(keyRange(keys.taskSet(connector)));
-    if (pointer === undefined || generationOf(pointer.modRevision) !== generation)
-      this.#violated(2, `${unit} was claimed in generation ${generation}, which is not the published one`);
   }
 
-  #isStopped(connector: string): boolean {
-    const [spec] = this.#options.store.peek(keyRange(this.#options.keys.spec(connector)));
-    return spec === undefined || StoredSpec.fromJSON(JSON.parse(spec.value)).targetState === TargetState.STOPPED;
-  }
-
-  /** Invariant 3. */
-  #onCommit(key: string, value: string, path: readonly string[], before: ReadonlyMap<string, Owner>): void {
-    const commit = StoredCommit.fromJSON(JSON.parse(value));
-    const unit = `tasks/${path[1]}/${path[2]}`;
-    const owner = [...before.values()].find((one) => one.unit === unit);
-    if (owner?.token !== commit.token)
-      this.#violated(3, `a commit of ${unit} with token ${commit.token}; the owner's is ${owner?.token ?? 'none'}`);
-    const last = this.#commits.get(key);
-    if (last?.token === commit.token && commit.sequence <= last.sequence)
-      this.#violated(3, `commit ${commit.sequence} of ${unit} lands after ${last.sequence}`);
-    this.#commits.set(key, commit);
-  }
-
-  #checkToken(connector: string, token: bigint, before: ReadonlyMap<string, Owner>, what: string): void {
-    for (const owner of before.values()) if (owner.connector === connector && owner.token === token) return;
-    this.#violated(3, `${what} was written with token ${token}, which no owner of ${connector} has`);
-  }
-
-  /** Invariants 3, 4 and 5. */
-  #onOffset(connector: string, value: string, before: ReadonlyMap<string, Owner>): void {
-    const { queue, position, partitionJson, offsetJson, token } = StoredOffset.fromJSON(JSON.parse(value));
+  /** Invariants 4 and 5. */
+  #onOffset(connector: string, value: string): void {
+    const { queue, position, partitionJson, offsetJson } = StoredOffset.fromJSON(JSON.parse(value));
     const of = queue === undefined ? partitionJson : `queue ${queue.queue}`;
     const at = queue === undefined ? Number(JSON.parse(offsetJson).n) : Number(position);
-    this.#checkToken(connector, token, before, `the offset of ${of}`);
     const id = `${connector} ${of}`;
     const last = this.#positions.get(id) ?? 0;
     if (at < last) this.#violated(4, `the offset of ${id} goes back from ${last} to ${at}`);
@@ -201,13 +129,6 @@ export class Invariants implements HostObserver {
     if (flushed < at) this.#violated(5, `position ${at} of ${id} is committed, and the sink has flushed ${flushed}`);
   }
 
-  /** Invariant 3. */
-  #onStatus(unit: string, value: string, before: ReadonlyMap<string, Owner>): void {
-    const { token } = StoredStatus.fromJSON(JSON.parse(value));
-    const owner = [...before.values()].find((one) => one.unit === unit);
-    if (owner?.token !== token) this.#violated(3, `a status of ${unit} with token ${token}; the owner's is ${owner?.token ?? 'none'}`);
-  }
-
   /** Invariant 2: whole, or not at all. */
   #onTaskSet(connector: string, value: string, revision: bigint): void {
     const { store, keys } = this.#options;
@@ -218,17 +139,14 @@ export class Invariants implements HostObserver {
     }
   }
 
-  #onDelete(key: string, path: readonly string[], before: ReadonlyMap<string, Owner>): void {
+  #onDelete(path: readonly string[]): void {
     const connector = path[1] ?? '';
-    if (path[0] === 'commits') this.#commits.delete(key);
     if (path[0] === 'taskconfigs') {
       const [pointer] = this.#options.store.peek(keyRange(this.#options.keys.taskSet(connector)));
       const published = pointer === undefined ? '' : StoredTaskSet.fromJSON(JSON.parse(pointer.value)).publication;
       if (published === path[2]) this.#violated(2, `a chunk of the published task set of ${connector} is deleted`);
     }
     if (path[0] !== 'offsets') return;
-    const owner = [...before.values()].find((one) => one.connector === connector && one.generation !== '');
-    if (owner !== undefined) this.#violated(4, `offsets of ${connector} are deleted while ${owner.runner} owns ${owner.unit}`);
     for (const id of [...this.#positions.keys()]) if (id.startsWith(`${connector} `)) this.#positions.delete(id);
   }
 
