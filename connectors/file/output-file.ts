@@ -54,7 +54,7 @@ export class OutputFile {
     let handle: FileHandle | undefined;
     try {
       const path = await realPath(name);
-      lock = await WriterLock.take(path, `connector ${context.connector}, task ${context.task}, in process ${process.pid}`);
+      lock = await WriterLock.take(path, `connector ${context.connector}, task ${context.task}`);
       const { connector, startTimeMs } = context;
       const note = await Journal.read(path, connector, startTimeMs);
       const known = lastKnown(name, committed, note);

@@ -283,6 +283,14 @@ describe('FileStreamSink', () => {
       await start({ name: 'second' });
     });
 
+    it('S133: a former owner of the same task that still has the file is waited for: that may pass', async () => {
+      const former = await start({ name: 'first' });
+      await rejects(start({ name: 'first' }), { code: 'FILE_IN_USE', kind: 'retriable' });
+      await rejects(start({ name: 'second' }), { code: 'FILE_IN_USE', kind: 'fatal' });
+      await former.kill();
+      await start({ name: 'first' });
+    });
+
     it('also by another name of the file', async () => {
       await start();
       await symlink(file, join(folder, 'link'));

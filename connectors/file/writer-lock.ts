@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { connect, createServer, type Server } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { FatalError } from '@rocketmq-connect/sdk';
+import { type ConnectError, FatalError, RetriableError } from '@rocketmq-connect/sdk';
 import { errorCode } from './fault.ts';
 
 /** An earlier owner of the file may be on its way out. */
@@ -20,20 +20,14 @@ export class WriterLock {
     this.#server = server;
   }
 
-  /** Takes the lock on `path`; `holder` is shown to others who try. */
-  static async take(path: string, holder: string): Promise<WriterLock> {
+  /** Takes the lock on `path` for `writer`, which is shown to others who try. */
+  static async take(path: string, writer: string): Promise<WriterLock> {
     const name = lockName(path);
     if (name === undefined) return new WriterLock(undefined);
     for (const startedMs = performance.now(); ; ) {
-      const server = await listen(name, holder);
+      const server = await listen(name, `${writer}, in process ${process.pid}`);
       if (server !== undefined) return new WriterLock(server);
-      if (performance.now() - startedMs > patienceMs) {
-        throw new FatalError(`${path} is being written by ${await holderOf(name)}`, {
-          code: 'FILE_IN_USE',
-          field: 'file',
-          remedy: 'Give each sink connector a file of its own, or stop the other one; then restart the task.',
-        });
-      }
+      if (performance.now() - startedMs > patienceMs) throw inUse(path, writer, await holderOf(name));
       await delay(50);
     }
   }
@@ -42,6 +36,18 @@ export class WriterLock {
     const server = this.#server;
     if (server !== undefined) await new Promise<void>((resolve) => server.close(() => resolve()));
   }
+}
+
+/** A former owner of this very task, or one that stands still and cannot say who it is, will be gone: then trying again helps. */
+function inUse(path: string, writer: string, holder: string): ConnectError {
+  const context = { code: 'FILE_IN_USE', field: 'file' };
+  const message = `${path} is being written by ${holder === '' ? 'a process that does not answer' : holder}`;
+  if (holder === '' || holder.startsWith(`${writer}, `))
+    return new RetriableError(message, { ...context, remedy: 'It is tried again until that process has let go.' });
+  return new FatalError(message, {
+    ...context,
+    remedy: 'Give each sink connector a file of its own, or stop the other one; then restart the task.',
+  });
 }
 
 function lockName(path: string): string | undefined {
@@ -63,13 +69,14 @@ function listen(name: string, holder: string): Promise<Server | undefined> {
   });
 }
 
+/** '' where nobody answers. */
 function holderOf(name: string): Promise<string> {
   return new Promise((resolve) => {
     let text = '';
     const socket = connect(name);
     const done = (): void => {
       socket.destroy();
-      resolve(text === '' ? 'another process' : text);
+      resolve(text);
     };
     socket.setTimeout(answerMs, done);
     socket.on('data', (data) => {
