@@ -19,6 +19,10 @@ export function createProgram(): Command {
       (await import('./run-command.ts')).runService(name, options),
     );
   }
+  withSettings(program.command('health').description('ask a process of this machine whether it serves: for probes'))
+    .option('--address <address>', 'host:port of its gRPC; default: this machine and the port of the settings')
+    .option('--alive', 'any answer will do, whether it serves or not')
+    .action(async (options) => (await import('./health-command.ts')).health(options));
   withSettings(program.command('config').description('print the effective settings and where each came from'))
     .option('--json', 'print JSON')
     .action(async (options) => (await import('./config-command.ts')).printConfig(options));
