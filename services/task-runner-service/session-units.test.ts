@@ -90,7 +90,7 @@ describe('the units of a runner', () => {
     assert.equal(after.start.connectorConfig['colour'], 'red');
   });
 
-  it('moves a task without repeating a record, and no other task (invariant 7, S028)', async () => {
+  it('moves a task without repeating a record, and no other task; its new owner starts when the old one has stopped and committed (invariant 7, S025, S028)', async () => {
     const world = await UnitsWorld.open('r1', 'r2');
     world.runner().hosts.scripts.set('c', { tasks: 2 });
     await world.create('c');

@@ -171,6 +171,23 @@ export class SchedulerWorld {
     return this.keys.taskOwner(name, this.pointer(name), task);
   }
 
+  /** Targets a unit at one more runner, as no scheduler does. */
+  async addToRow(runner: string, unit: string): Promise<void> {
+    const key = this.keys.target(runner);
+    const kv = this.store.peek({ start: key, end: `${key}\0` })[0];
+    const { units } = StoredTarget.fromJSON(JSON.parse(kv?.value ?? '{}'));
+    await this.put(key, JSON.stringify(StoredTarget.toJSON({ units: { ...units, [unit]: this.generation(unit) ?? '' } })));
+    this.#violations.length = 0;
+  }
+
+  /** The runners at which a unit is targeted: one, if all is well. */
+  rowsOf(unit: string): string[] {
+    return this.store
+      .peek(this.keys.targets)
+      .filter(({ value }) => unit in StoredTarget.fromJSON(JSON.parse(value)).units)
+      .map(({ key }) => lastSegment(key));
+  }
+
   targets(): Map<string, string> {
     const targets = new Map<string, string>();
     for (const kv of this.store.peek(this.keys.targets)) {
