@@ -159,9 +159,11 @@ export class Mesh {
     return units;
   }
 
-  /** Ends everything, with SIGTERM and at last with SIGKILL. */
+  /** Ends everything, with SIGTERM and at last with SIGKILL; runners first, for they commit through config-services. */
   async stop(): Promise<void> {
-    await Promise.all(this.#processes.filter(({ alive }) => alive).map((each) => endOf(each)));
+    const living = this.#processes.filter(({ alive }) => alive);
+    await Promise.all(living.filter(({ kind }) => kind === 'task-runner').map(endOf));
+    await Promise.all(living.filter(({ kind }) => kind !== 'task-runner').map(endOf));
   }
 
   /** Of every process, for a failed test. */
