@@ -138,6 +138,16 @@ describe('bad plugins in a whole mesh', function () {
     assert.ok(!(await mesh.request<string[]>('GET', '/connectors')).includes('invalid'));
   });
 
+  it('refuses processes of their own on the embedded log, with the key and what to do; threads of their own it gives', async () => {
+    const source = { 'connector.class': 'MisbehavingSource', topic: 'own' };
+    const refused = create('own', { ...source, 'tasks.isolation': 'process' });
+    await assert.rejects(refused, /400.*tasks\.isolation cannot be process.*Use thread, or connect to a RocketMQ cluster/);
+    await create('own', { ...source, 'tasks.isolation': 'thread' });
+    await waitFor(() => runs('own'), 'it runs', 60_000);
+    const { hosts } = await mesh.request<{ hosts: { units?: string[] }[] }>('GET', '/v1/runner');
+    assert.deepEqual(hosts.find(({ units }) => units?.includes('tasks/own/0'))?.units?.toSorted(), ['connectors/own', 'tasks/own/0']);
+  });
+
   it('S053, S054: neither a hang in start nor one in stop keeps the mesh from stopping; it starts again, and they do', async () => {
     for (const hook of ['start', 'stop']) {
       await create(`hangs-in-${hook}`, { 'connector.class': 'MisbehavingSource', topic: 'hangs', hook, does: 'hang' });

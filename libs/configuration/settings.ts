@@ -91,6 +91,12 @@ export const SettingsSchema = Type.Object({
       minimum: 64,
       maximum: 65_536,
     }),
+    hostMemoryMb: Type.Integer({
+      description: 'All memory of one process that runs tasks (tasks.isolation=process); beyond it, it is ended.',
+      default: 1_024,
+      minimum: 128,
+      maximum: 1_048_576,
+    }),
   }),
   scheduler: Type.Object({
     graceDelayMs: ms(

@@ -69,6 +69,11 @@ export class DeadlineWord {
     return isLatched(Atomics.load(this.#word, 0));
   }
 
+  /** 0: no session. */
+  get deadlineMs(): number {
+    return Number(Atomics.load(this.#word, 0) & ~LATCHED) / 1000;
+  }
+
   passed(monotonicMs: number): boolean {
     return monotonicMs * 1000 >= Number(Atomics.load(this.#word, 0));
   }

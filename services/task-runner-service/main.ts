@@ -10,6 +10,7 @@ import { checkLogExposure } from '@rocketmq-connect/process/exposure';
 import { readPem } from '@rocketmq-connect/process/pem-files';
 import { ConfigError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import { ProcessHosts } from './hosts/process-hosts.ts';
 import { type LogConnection, ThreadHosts } from './hosts/thread-hosts.ts';
 import { createTaskRunner } from './index.ts';
 import { LeaseThread } from './lease/lease-thread.ts';
@@ -24,6 +25,14 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
   const messages = await openMessages(context, log);
   const deadline = new DeadlineWord();
   const leaseThread = context.etcd && new LeaseThread({ connection: context.etcd, deadline, clock });
+  const hosts = {
+    connectLog: messages.connect,
+    deadline,
+    plugins: settings.plugins,
+    baseDirectory,
+    maxHeapMb: settings.runner.hostHeapMb,
+    blockedAfterMs: tasks.blockedTimeoutMs,
+  };
   const service = createTaskRunner({
     store,
     keys,
@@ -41,14 +50,9 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
     logKeepsPositions: messages.keepsPositions,
     deadline,
     ...(leaseThread === undefined ? {} : { openLease: (ttlMs, options) => leaseThread.open(ttlMs, options) }),
-    hosts: new ThreadHosts({
-      connectLog: messages.connect,
-      deadline,
-      plugins: settings.plugins,
-      baseDirectory,
-      maxHeapMb: settings.runner.hostHeapMb,
-      blockedAfterMs: tasks.blockedTimeoutMs,
-    }),
+    hosts: new ThreadHosts(hosts),
+    // The embedded log is this process's alone (ADR 0001).
+    ...(messages.forProcesses ? { processHosts: new ProcessHosts({ ...hosts, maxMemoryMb: settings.runner.hostMemoryMb }) } : {}),
     foreignPlugins: settings.plugins.length > 0,
     settings: {
       leaseTtlMs: settings.leaseTtlMs,
@@ -83,6 +87,7 @@ interface Messages {
   readonly connect: () => LogConnection;
   /** Those of sinks, instead of the metadata store. */
   readonly keepsPositions: boolean;
+  readonly forProcesses: boolean;
   close(): Promise<void>;
 }
 
@@ -112,7 +117,7 @@ async function embeddedLog({ settings, standalone, dataDirectory }: ProcessConte
   const { flush, segmentBytes, retentionMs, retentionBytes } = settings.messageLog;
   const messages = await EmbeddedLog.open(join(dataDirectory(), 'messages'), { flush, segmentBytes, retentionMs, retentionBytes });
   for (const finding of messages.findings) log.warn('the message log was repaired', { ...finding });
-  return { connect: () => messages.connect(), keepsPositions: false, close: () => messages.close() };
+  return { connect: () => messages.connect(), keepsPositions: false, forProcesses: false, close: () => messages.close() };
 }
 
 /** Hosts connect by themselves; here is only what they are told. */
@@ -159,6 +164,7 @@ function told({ id }: ProcessContext, keepsPositions: boolean, connection: (clie
   return {
     connect: () => ({ connection: connection(`${id}@${process.pid}#${++hosts}`), transferList: [], release: () => {} }),
     keepsPositions,
+    forProcesses: true,
     close: async () => {},
   };
 }
