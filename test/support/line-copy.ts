@@ -25,7 +25,8 @@ export interface LineCopyOptions {
 
 const TASKS = 2;
 const PARTS = [...'abcdefg'];
-const FINISH_MS = 300_000;
+/** On a busy machine a copy takes long; one that stands still for this time does not go on. */
+const STILL_MS = 120_000;
 const GOES_ON_MS = 60_000;
 
 /**
@@ -118,8 +119,15 @@ export class LineCopy {
   async finish(): Promise<CopyResult> {
     const run = this.#process ?? (await this.start());
     const size = sizeOf(this.#source);
-    const isWhole = (): boolean => sizeOf(this.#copy) >= size && this.#spreadFiles().reduce((sum, file) => sum + sizeOf(file), 0) >= size;
-    await waitFor(isWhole, `the copies have ${size} bytes\n${run.output()}`, FINISH_MS);
+    const copied = (): readonly [number, number] => [sizeOf(this.#copy), this.#spreadFiles().reduce((sum, file) => sum + sizeOf(file), 0)];
+    let last = '';
+    for (let movedMs = performance.now(); copied().some((bytes) => bytes < size); ) {
+      const now = copied().join(' and ');
+      if (now !== last) movedMs = performance.now();
+      last = now;
+      if (performance.now() - movedMs > STILL_MS) throw new Error(`the copies stand at ${now} of ${size} bytes\n${run.output()}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
     this.#countFound();
     await run.interrupt();
     this.#process = null;
