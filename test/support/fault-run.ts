@@ -48,6 +48,8 @@ export interface FaultResult {
   readonly copy: CopyResult;
 }
 
+let runs = 0;
+
 const QUEUES = 4;
 const STEPS = 200;
 
@@ -61,7 +63,8 @@ export async function runFault(
 ): Promise<FaultResult> {
   const { seed, records, repetitions, java } = options;
   const random = seededRandom(seed);
-  const name = `faults-${process.pid}-${seed}-`;
+  // A topic that is created anew under its old name may still show what it had before.
+  const name = `faults-${process.pid}-${++runs}-`;
   const wire = await new Wire(rocketmq.broker).listen();
   const nameServerWire = await new Wire(rocketmq.nameServer, [rocketmq.broker, wire.address]).listen();
   const nameServer = { nameServer: rocketmq.nameServer, wire: nameServerWire.address, proxy: rocketmq.proxy }[fault.through];

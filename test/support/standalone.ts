@@ -29,7 +29,7 @@ export interface StandaloneOptions {
 /** Starts it and waits until it is ready. Rejects with its output when it ends before. */
 export async function startStandalone(options: StandaloneOptions): Promise<StandaloneProcess> {
   const run = spawnStandalone(options);
-  await waitFor(() => /gRPC +\S+ +data/.test(run.output()) || run.child.exitCode !== null, `it is ready:\n${run.output()}`, 60_000);
+  await waitFor(() => /gRPC +\S+ +data/.test(run.output()) || run.child.exitCode !== null, `it is ready:\n${run.output()}`, 180_000);
   const [, url = ''] = /REST +(http\S+)/.exec(run.output()) ?? [];
   const [, grpcAddress = ''] = /gRPC +(\S+)/.exec(run.output()) ?? [];
   if (url === '') throw new Error(`it ended with code ${run.child.exitCode}:\n${run.output()}`);
