@@ -214,6 +214,8 @@ export class QueuePuller {
         return;
       }
       default:
+        // It hears of new topics and groups only after a while.
+        if (!isMaster) return this.#slaveLacks();
         throw responseError(`a pull of queue ${this.queue.queue} of ${this.queue.topic}`, connection.address, frame);
     }
   }

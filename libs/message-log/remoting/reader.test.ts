@@ -264,6 +264,9 @@ describe('The remoting reader', () => {
           fields: { nextBeginOffset: 160, minOffset: 0, maxOffset: 200, suggestWhichBrokerId: 1 },
           body: storedMessage({ offset: 120 }),
         },
+        // It hears of topics and groups later.
+        { code: 17, remark: 'topic[lines] not exist, apply first please!' },
+        { code: 26, remark: 'subscription group [test] does not exist' },
         // Where slaves serve no reads.
         { code: 20, fields: { nextBeginOffset: 100, minOffset: 0, maxOffset: 0, suggestWhichBrokerId: 0 } },
       ];
