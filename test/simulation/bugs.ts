@@ -100,7 +100,7 @@ export const bugs: readonly Bug[] = [
       store: (store, process, world) =>
         world.configs.includes(process) ? blindToOwners(withoutCompares(store, '/alters/', (compare) => 'range' in compare)) : store,
     },
-    found: /^invariant 4/,
+    found: /^invariant [45]/,
     plan: restlessUser(),
   },
   {
@@ -117,6 +117,7 @@ export const bugs: readonly Bug[] = [
     },
     fromSeed: 81,
     found: /^invariant [45]/,
+    plan: crashingHosts(),
   },
   {
     name: 'the end of a session is not latched: a late answer revives it',
@@ -315,6 +316,14 @@ function frozenRunners(): FaultPlan {
     return { atMs: 2_000 + index * 3_500, kind: 'suspend', process, forMs: 7_500 + index * 400 };
   });
   return { faults, rates: { packet: 0, store: 0, log: 0, outside: 0 } };
+}
+
+/** Hosts that crash without rest while commits are slow. */
+function crashingHosts(): FaultPlan {
+  const faults = Array.from({ length: 24 }, (_, at): FaultPlan['faults'][number] => {
+    return { atMs: 2_000 + at * 700, kind: 'hostCrash', process: `r${1 + (at % 3)}`, reason: 'crashed' };
+  });
+  return { faults, rates: { packet: 200, store: 100, log: 0, outside: 0 } };
 }
 
 /** A user who resets, stops and resumes without rest, on a store that is slow and unsure. */

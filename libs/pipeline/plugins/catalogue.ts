@@ -125,12 +125,13 @@ const SUFFIX: Readonly<Record<AnyPlugin['kind'], string>> = {
   predicate: 'Predicate',
 };
 
-/** An exact name beats an alias, and both beat a name that was derived from a class. */
+/** An exact name beats an alias, and both beat what is derived: from the name first, then from the aliases. */
 function named(plugins: readonly AnyPlugin[], name: string): readonly AnyPlugin[] {
   const matches: ((plugin: AnyPlugin) => boolean)[] = [
     (plugin) => plugin.name === name,
     (plugin) => plugin.aliases?.includes(name) ?? false,
-    (plugin) => derivedNames(plugin).has(name),
+    (plugin) => derivedNames(plugin, [plugin.name]).has(name),
+    (plugin) => derivedNames(plugin, plugin.aliases ?? []).has(name),
   ];
   for (const match of matches) {
     const found = plugins.filter(match);
@@ -140,10 +141,10 @@ function named(plugins: readonly AnyPlugin[], name: string): readonly AnyPlugin[
 }
 
 // Kafka Connect finds org.apache.kafka.connect.file.FileStreamSourceConnector as FileStreamSourceConnector and FileStreamSource too.
-function derivedNames(plugin: AnyPlugin): ReadonlySet<string> {
+function derivedNames(plugin: AnyPlugin, from: readonly string[]): ReadonlySet<string> {
   const names = new Set<string>();
   const suffix = SUFFIX[plugin.kind];
-  for (const name of [plugin.name, ...(plugin.aliases ?? [])]) {
+  for (const name of from) {
     const simple = name.slice(name.lastIndexOf('.') + 1);
     const bare = simple.endsWith(suffix) ? simple.slice(0, -suffix.length) : simple;
     names
