@@ -1,6 +1,6 @@
 // Dependencies point inward: services → libs → sdk; connectors → sdk only (docs/architecture.md, "Folders").
 const ADAPTERS =
-  '^libs/(metadata-store/(embedded|simulated|etcd)|message-log/(embedded|simulated|remoting|proxy)|mesh/(grpc|simulated)|telemetry/pino|configuration/system-clock)';
+  '^libs/(metadata-store/(embedded|simulated|etcd)|message-log/(embedded|simulated|remoting|proxy)|mesh/(grpc|simulated)|telemetry/(pino|span-export)|configuration/system-clock)';
 const TEST = '\\.test\\.ts$|^test/|^bench/|^scripts/';
 
 module.exports = {
@@ -53,6 +53,19 @@ module.exports = {
       severity: 'error',
       from: { path: '^services/task-runner-service/hosts/' },
       to: { path: '^libs/message-log/proxy/', dependencyTypesNot: ['type-only', 'dynamic-import'] },
+    },
+    {
+      name: 'opentelemetry-in-exports-only',
+      comment: 'Spans are plain data everywhere else; what sends them away is loaded where somebody traces.',
+      severity: 'error',
+      from: { path: '^(libs|services|connectors|cli)/', pathNot: ['^libs/telemetry/', TEST] },
+      to: { path: 'node_modules/@opentelemetry' },
+    },
+    {
+      name: 'exports-of-spans-are-imported-when-somebody-traces',
+      severity: 'error',
+      from: {},
+      to: { path: '^libs/telemetry/span-export', dependencyTypesNot: ['type-only', 'dynamic-import'] },
     },
     { name: 'no-orphans-in-libs', severity: 'error', from: { orphan: true, path: '^libs/', pathNot: [TEST, 'index\\.ts$'] }, to: {} },
     { name: 'not-to-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },

@@ -7,25 +7,30 @@ import {
   Metadata,
   type ServiceError,
 } from '@grpc/grpc-js';
+import type { Tracer } from '@rocketmq-connect/tracing';
 import { unavailable } from './error-detail.ts';
 import { AttemptFailed, noEndpoint, roundRobin, withFailover } from './failover.ts';
 import { channelOptions, IDENTITY_HEADER, type MeshTls, READ_AHEAD } from './grpc-options.ts';
 import { fromStatus, neverSent } from './grpc-status.ts';
 import type { AnyMethod, CallOptions, Client, Endpoints, ServiceDefinition } from './index.ts';
 import { Mailbox, pump } from './streams.ts';
+import { callAttributes, setTrace } from './tracing.ts';
 
 const DEFAULT_DEADLINE_MS = 10_000;
 
 /** Calls of one process: a channel per endpoint, opened at the first call and shared by all clients. */
 export class GrpcChannels {
   readonly #tls: MeshTls | undefined;
+  readonly #tracer: Tracer;
   readonly #channels = new Map<string, Channel>();
 
-  constructor(tls?: MeshTls) {
+  constructor(tls: MeshTls | undefined, tracer: Tracer) {
     this.#tls = tls;
+    this.#tracer = tracer;
   }
 
   client<S extends ServiceDefinition>(definition: S, endpoints: Endpoints): Client<S> {
+    const tracer = this.#tracer;
     const turns = roundRobin(endpoints);
     const inTurn = (): readonly string[] => this.#connectedFirst(turns());
     const client: Record<string, unknown> = {};
@@ -33,7 +38,10 @@ export class GrpcChannels {
       const path = `/${definition.fullName}/${method.name}`;
       client[name] = method.responseStream
         ? (request: unknown, options: CallOptions = {}) => this.#stream(path, definition, method, inTurn(), request, options)
-        : (request: unknown, options: CallOptions = {}) => this.#unary(path, definition, method, inTurn(), request, options);
+        : (request: unknown, options: CallOptions = {}) =>
+            tracer.span(path.slice(1), { kind: 'client', attributes: callAttributes(definition, method), onlyBelow: true }, () =>
+              this.#unary(path, definition, method, inTurn(), request, options),
+            );
     }
     return client as Client<S>;
   }
@@ -62,7 +70,7 @@ export class GrpcChannels {
           (message: Buffer) => message,
           method.responseType.decode,
           bytes,
-          metadataOf(options),
+          metadataOf(options, this.#tracer),
           grpcOptions,
           (error: ServiceError | null, response?: unknown) => {
             options.signal?.removeEventListener('abort', onAbort);
@@ -95,7 +103,7 @@ export class GrpcChannels {
     }
     const channel = this.#channel(endpoint);
     const encode = encoder(method.requestType);
-    const metadata = metadataOf(options);
+    const metadata = metadataOf(options, this.#tracer);
     const { decode } = method.responseType;
     const duplex = method.requestStream ? channel.makeBidiStreamRequest(path, encode, decode, metadata, grpcOptionsOf(options)) : undefined;
     const call = duplex ?? channel.makeServerStreamRequest(path, encode, decode, request, metadata, grpcOptionsOf(options));
@@ -193,9 +201,10 @@ export function encoder(type: AnyMethod['requestType']): (message: unknown) => B
   };
 }
 
-function metadataOf({ identity }: CallOptions): Metadata {
+function metadataOf({ identity }: CallOptions, tracer: Tracer): Metadata {
   const metadata = new Metadata();
   if (identity !== undefined && identity !== '') metadata.set(IDENTITY_HEADER, encodeURIComponent(identity));
+  setTrace(metadata, tracer.active());
   return metadata;
 }
 

@@ -9,15 +9,17 @@ import {
   type ServerWritableStream,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+import type { Tracer } from '@rocketmq-connect/tracing';
 import { cannotListen, joinAddress, splitAddress } from './address.ts';
 import { unavailable } from './error-detail.ts';
 import { encoder, write } from './grpc-client.ts';
 import { IDENTITY_HEADER, type MeshTls, READ_AHEAD, serverOptions } from './grpc-options.ts';
 import { toStatus } from './grpc-status.ts';
 import { createHealth } from './health.ts';
-import type { AnyMethod, CallContext, Implementation, RpcServer, ServingState } from './index.ts';
+import type { AnyMethod, CallContext, Implementation, RpcServer, ServiceDefinition, ServingState } from './index.ts';
 import { createReflection } from './reflection.ts';
 import { Mailbox, pump } from './streams.ts';
+import { callAttributes, isTraced, traceOf } from './tracing.ts';
 
 /** Serves all implementations, health and reflection on one port. */
 export async function serveGrpc(
@@ -25,6 +27,7 @@ export async function serveGrpc(
   implementations: readonly Implementation[],
   state: ServingState,
   tls: MeshTls | undefined,
+  tracer: Tracer,
 ): Promise<RpcServer> {
   const { host } = splitAddress(address);
   const names = implementations.map(({ definition }) => definition.fullName);
@@ -33,7 +36,7 @@ export async function serveGrpc(
   const server = new Server(serverOptions);
   const calls = new RunningCalls();
   for (const implementation of [...served, ...createReflection(served.map(({ definition }) => definition.fullName))]) {
-    addService(server, calls, implementation);
+    addService(server, calls, implementation, tracer);
   }
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(address, serverCredentials(tls), (error, bound) => {
@@ -73,7 +76,7 @@ function within(ms: number, promise: Promise<void>): Promise<boolean> {
   });
 }
 
-function addService(server: Server, calls: RunningCalls, { definition, handlers }: Implementation): void {
+function addService(server: Server, calls: RunningCalls, { definition, handlers }: Implementation, tracer: Tracer): void {
   const methods: Record<string, Parameters<Server['addService']>[0][string]> = {};
   const functions: UntypedServiceImplementation = {};
   for (const [name, method] of Object.entries(definition.methods)) {
@@ -87,18 +90,30 @@ function addService(server: Server, calls: RunningCalls, { definition, handlers 
       responseDeserialize: method.responseType.decode,
     };
     const handler = handlers[name] as unknown as Handler | undefined;
-    if (handler !== undefined) functions[name] = adapt(method, handler.bind(handlers), calls);
+    if (handler !== undefined) functions[name] = adapt(method, traced(definition, method, handler.bind(handlers), tracer), calls);
   }
   server.addService(methods, functions);
 }
 
 type Handler = (input: unknown, context: CallContext) => unknown;
 
-function adapt(method: AnyMethod, handler: Handler, calls: RunningCalls): UntypedServiceImplementation[string] {
+/** Streams have no spans: they live as long as their peers. */
+function traced(definition: ServiceDefinition, method: AnyMethod, handler: Handler, tracer: Tracer): TracedHandler {
+  if (!isTraced(definition, method)) return handler;
+  const attributes = callAttributes(definition, method);
+  return (request, context, metadata) => {
+    const options = { kind: 'server' as const, attributes, parent: traceOf(metadata) };
+    return tracer.span(`${definition.fullName}/${method.name}`, options, async () => handler(request, context));
+  };
+}
+
+type TracedHandler = (input: unknown, context: CallContext, metadata: Metadata) => unknown;
+
+function adapt(method: AnyMethod, handler: TracedHandler, calls: RunningCalls): UntypedServiceImplementation[string] {
   if (!method.responseStream) {
     const unary: handleUnaryCall<unknown, unknown> = (call, callback) => {
       calls
-        .run(call, async (context) => handler(call.request, context))
+        .run(call, async (context) => handler(call.request, context, call.metadata))
         .then(
           (response) => callback(null, response),
           (error) => callback(toStatus(error)),
@@ -108,12 +123,12 @@ function adapt(method: AnyMethod, handler: Handler, calls: RunningCalls): Untype
   }
   if (!method.requestStream) {
     const serverStream: handleServerStreamingCall<unknown, unknown> = (call) => {
-      respond(call, calls, (context) => handler(call.request, context));
+      respond(call, calls, (context) => handler(call.request, context, call.metadata));
     };
     return serverStream;
   }
   const bidi: handleBidiStreamingCall<unknown, unknown> = (call) => {
-    respond(call, calls, (context) => handler(requestsOf(call, context.signal), context));
+    respond(call, calls, (context) => handler(requestsOf(call, context.signal), context, call.metadata));
   };
   return bidi;
 }

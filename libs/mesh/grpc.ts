@@ -1,4 +1,5 @@
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
+import { noTracer, type Tracer } from '@rocketmq-connect/tracing';
 import { GrpcChannels } from './grpc-client.ts';
 import type { MeshTls } from './grpc-options.ts';
 import { serveGrpc } from './grpc-server.ts';
@@ -17,18 +18,20 @@ export type { MeshTls } from './grpc-options.ts';
 /** `Rpc` over gRPC (grpc-js), with health and reflection on every server; with `tls`, encrypted and both sides certified. */
 export class GrpcRpc implements Rpc {
   readonly #tls: MeshTls | undefined;
+  readonly #tracer: Tracer;
   readonly #channels: GrpcChannels;
   readonly #servers = new Set<RpcServer>();
 
-  constructor(tls?: MeshTls) {
+  constructor(tls?: MeshTls, tracer: Tracer = noTracer) {
     this.#tls = tls;
-    this.#channels = new GrpcChannels(tls);
+    this.#tracer = tracer;
+    this.#channels = new GrpcChannels(tls, tracer);
     // What it would print beside our logs comes as an error of the call or of `serve` anyway.
     if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE);
   }
 
   async serve(address: string, implementations: readonly Implementation[], state = new ServingState()): Promise<RpcServer> {
-    const server = await serveGrpc(address, implementations, state, this.#tls);
+    const server = await serveGrpc(address, implementations, state, this.#tls, this.#tracer);
     this.#servers.add(server);
     return {
       address: server.address,

@@ -1,3 +1,4 @@
+import type { TraceContext } from '@rocketmq-connect/tracing';
 import pino from 'pino';
 import type { Logger } from './index.ts';
 import { plainFields } from './plain-fields.ts';
@@ -11,6 +12,8 @@ export interface LoggerOptions {
   readonly pretty: boolean;
   /** Takes whole lines; default standard output. */
   readonly destination?: { write(line: string): void };
+  /** The span that a line is written in, for its `trace_id` and `span_id`. */
+  readonly activeSpan?: () => TraceContext | undefined;
   /** Of pretty lines; default: when standard output is a terminal and NO_COLOR is not set. */
   readonly color?: boolean;
 }
@@ -28,6 +31,7 @@ export function createLogger(options: LoggerOptions): RootLogger {
   const out = options.destination ?? pino.destination({ dest: 1, sync: true });
   const color = options.color ?? (process.stdout.isTTY === true && (process.env['NO_COLOR'] ?? '') === '');
   const destination = options.pretty ? { write: (line: string) => out.write(prettyLine(line, color)) } : out;
+  const { activeSpan } = options;
   const sink = pino(
     {
       // Levels are judged here, since a pino child keeps the level it was born with.
@@ -35,6 +39,7 @@ export function createLogger(options: LoggerOptions): RootLogger {
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      ...(activeSpan === undefined ? {} : { mixin: () => traceFields(activeSpan()) }),
     },
     destination,
   );
@@ -46,6 +51,11 @@ export function createLogger(options: LoggerOptions): RootLogger {
       root.least = level;
     },
   }) as RootLogger;
+}
+
+/** OpenTelemetry's names for them outside its own format. Of a trace that is not sampled nothing can be looked up. */
+function traceFields(span: TraceContext | undefined): Record<string, string> {
+  return span?.sampled === true ? { trace_id: span.traceId, span_id: span.spanId } : {};
 }
 
 const severity: Readonly<Record<LogLevel, number>> = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, silent: 60 };

@@ -1,11 +1,13 @@
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import type { SpanOptions, Tracer } from '@rocketmq-connect/tracing';
+import { parseTraceparent, TRACEPARENT, TRACESTATE } from '@rocketmq-connect/tracing/trace-context';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { checkCaller, guardHeaders } from './guard.ts';
 import { parseJson } from './json-body.ts';
 import { Problem, problem, problemBody, toProblem } from './problem.ts';
-import { type Answer, type Route, router } from './route.ts';
+import { type Answer, type Match, type Route, router } from './route.ts';
 
 const BODY_BYTES_MAX = 1024 * 1024;
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -23,10 +25,11 @@ export function createHttpServer(options: {
   readonly routes: readonly Route[];
   readonly log: Logger;
   readonly host: string;
+  readonly tracer: Tracer;
   /** PEM; with it, HTTPS. */
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
 }): HttpServer {
-  const { log, host } = options;
+  const { log, host, tracer } = options;
   const table = router(options.routes);
   const stopping = new AbortController();
   const scheme = options.tls === undefined ? 'http' : 'https';
@@ -56,9 +59,12 @@ export function createHttpServer(options: {
     if (request.method === 'OPTIONS') return reply.code(200).header('allow', table.allowed(path).join(',')).send();
     const { route, params } = table.match(request.method, path);
     checkAccept(request.headers.accept, route.mediaType ?? 'application/json');
+    return traced(request, reply, route, () => answer(request, reply, route, params));
+  };
+  const answer = async (request: FastifyRequest, reply: FastifyReply, route: Route, params: Match['params']): Promise<FastifyReply> => {
     const gone = new AbortController();
     reply.raw.once('close', () => gone.abort());
-    const answer = await route.handle({
+    const given = await route.handle({
       params,
       query: new URL(request.url, 'http://gateway').searchParams,
       body: route.body === undefined ? undefined : bodyOf(request),
@@ -67,8 +73,20 @@ export function createHttpServer(options: {
       identity: '',
     });
     if (request.method === 'HEAD') gone.abort();
-    return send(reply, request.method === 'HEAD' ? { ...answer, lines: undefined } : answer, route.mediaType ?? 'application/json');
+    return send(reply, request.method === 'HEAD' ? { ...given, lines: undefined } : given, route.mediaType ?? 'application/json');
   };
+  /** Failures are answered and logged within the span, too. */
+  const traced = (request: FastifyRequest, reply: FastifyReply, route: Route, work: () => Promise<FastifyReply>): Promise<FastifyReply> =>
+    tracer.span(`${route.method} ${route.path}`, spanOptions(request, route, scheme), async (span) => {
+      try {
+        await work();
+      } catch (error) {
+        fail(error, request, reply);
+        if (reply.statusCode >= 500) span.fail(toProblem(error).message);
+      }
+      span.set('http.response.status_code', reply.statusCode);
+      return reply;
+    });
   app.all('*', respond);
   app.setNotFoundHandler(respond);
   return {
@@ -87,6 +105,24 @@ export function createHttpServer(options: {
       clearInterval(idle);
       clearTimeout(late);
     },
+  };
+}
+
+/** The path has names of connectors, and no secrets; the query is left out. */
+function spanOptions(request: FastifyRequest, route: Route, scheme: string): SpanOptions {
+  const header = (name: string): string | undefined => {
+    const value = request.headers[name];
+    return typeof value === 'string' ? value : undefined;
+  };
+  return {
+    kind: 'server',
+    attributes: {
+      'http.request.method': request.method,
+      'http.route': route.path,
+      'url.path': pathOf(request),
+      'url.scheme': scheme,
+    },
+    parent: parseTraceparent(header(TRACEPARENT), header(TRACESTATE)),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Endpoints, Rpc } from '@rocketmq-connect/mesh';
 import { cannotListen, joinAddress } from '@rocketmq-connect/mesh/address';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import { noTracer, type Tracer } from '@rocketmq-connect/tracing';
 import { createClients } from './clients.ts';
 import { docsRoutes } from './docs.ts';
 import { createHttpServer } from './http-server.ts';
@@ -18,6 +19,7 @@ export interface GatewayOptions {
   readonly schedulerEndpoints: Endpoints;
   readonly runnerEndpoints: Endpoints;
   readonly log: Logger;
+  readonly tracer?: Tracer;
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
@@ -36,8 +38,8 @@ export interface Gateway {
 
 /** REST for people and tools: Kafka Connect's API, every annotated RPC under /v1, and their description. */
 export function createGateway(options: GatewayOptions): Gateway {
-  const { log, host, tls } = options;
-  const server = createHttpServer({ routes: gatewayRoutes(options), log, host, ...(tls === undefined ? {} : { tls }) });
+  const { log, host, tls, tracer = noTracer } = options;
+  const server = createHttpServer({ routes: gatewayRoutes(options), log, host, tracer, ...(tls === undefined ? {} : { tls }) });
   return {
     async start() {
       try {
@@ -53,7 +55,7 @@ export function createGateway(options: GatewayOptions): Gateway {
 }
 
 /** Every route, in the order of the documentation. */
-export function gatewayRoutes(options: Omit<GatewayOptions, 'log' | 'host' | 'port' | 'tls'>): readonly Route[] {
+export function gatewayRoutes(options: Omit<GatewayOptions, 'log' | 'tracer' | 'host' | 'port' | 'tls'>): readonly Route[] {
   const { rpc, configEndpoints, schedulerEndpoints, runnerEndpoints } = options;
   const clients = createClients(rpc, configEndpoints);
   const routes = [

@@ -13,6 +13,7 @@ export async function gateway(context: ProcessContext): Promise<ProcessService &
     schedulerEndpoints: await context.endpointsOf('scheduler'),
     runnerEndpoints: await context.endpointsOf('runner'),
     log: context.log.child({ service: 'gateway' }),
+    tracer: context.tracing.tracer,
     host: settings.rest.host === '' ? settings.bind : settings.rest.host,
     port: settings.rest.port,
     ...restTls(context),

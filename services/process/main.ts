@@ -7,9 +7,11 @@ import { joinAddress, splitAddress } from '@rocketmq-connect/mesh/address';
 import { GrpcRpc } from '@rocketmq-connect/mesh/grpc';
 import type { MetadataStore } from '@rocketmq-connect/metadata-store';
 import type { EtcdConnection } from '@rocketmq-connect/metadata-store/connection';
+import { tracedStore } from '@rocketmq-connect/metadata-store/traced';
 import type { Clock, Random } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import { createLogger } from '@rocketmq-connect/telemetry/pino';
+import type { TraceContext } from '@rocketmq-connect/tracing';
 import { advertisedAddress } from './advertised.ts';
 import { checkExposure } from './exposure.ts';
 import { Peers } from './peers.ts';
@@ -17,6 +19,7 @@ import { meshTls } from './pem-files.ts';
 import { listenForEnd } from './signals.ts';
 import { dataDirectory, etcdConnection, openStore } from './store.ts';
 import { StoreWatch } from './store-watch.ts';
+import { createTracing, type Tracing } from './tracing.ts';
 
 /** What every service of a process shares. The store and the data folder are opened when a service first asks for them. */
 export interface ProcessContext {
@@ -33,6 +36,7 @@ export interface ProcessContext {
   readonly random: Random;
   readonly keys: ClusterKeys;
   readonly rpc: Rpc;
+  readonly tracing: Tracing;
   /** Where others reach this process by gRPC; known once every service is created. */
   readonly address: () => string;
   /** The folder of embedded storage. */
@@ -80,7 +84,8 @@ const STOP_GRACE_MS = 2_000;
 /** Opens the adapters, creates the services, opens the gRPC port, starts the services in order and registers them. */
 export async function startProcess({ settings, baseDirectory, standalone, services: factories }: ProcessPlan): Promise<RunningProcess> {
   checkExposure(settings);
-  const log = processLogger(settings);
+  const tracing = createTracing(process.env, systemClock, Math.random);
+  const log = processLogger(settings, () => tracing.tracer.active());
   const undo: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const step of undo.splice(0).reverse())
@@ -91,7 +96,9 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
     let store: Promise<MetadataStore> | undefined;
     let toClose: MetadataStore | undefined;
     undo.push(async () => toClose?.close());
-    const rpc = new GrpcRpc(meshTls(settings, baseDirectory));
+    // The last of all: what ends in a trace is still sent.
+    undo.push(() => tracing.close());
+    const rpc = new GrpcRpc(meshTls(settings, baseDirectory), tracing.tracer);
     undo.push(() => rpc.close());
     let server: RpcServer | undefined;
     const address = (): string => (server === undefined ? '' : advertisedAddress(settings, splitAddress(server.address).port));
@@ -102,8 +109,9 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
     const showServing = (): void => serving.set(started && watch?.trouble !== true);
     const startedAtMs = systemClock.monotonic();
     const open = async (): Promise<MetadataStore> => {
-      const found = await openStore(etcd, settings, standalone, log);
-      toClose = found;
+      const plain = await openStore(etcd, settings, standalone, log);
+      toClose = plain;
+      const found = tracing.sampler === null ? plain : tracedStore(plain, tracing.tracer, etcd === undefined ? 'sqlite' : 'etcd');
       await checkLayout(found, keys);
       // The embedded one answers as long as the process lives.
       if (etcd !== undefined) watch = new StoreWatch({ store: found, keys, clock: systemClock, log, onChange: showServing });
@@ -125,6 +133,7 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
       random: Math.random,
       keys,
       rpc,
+      tracing,
       address,
       dataDirectory: () => dataDirectory(settings),
       openStore: opened,
@@ -134,6 +143,7 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
     };
     const services: ProcessService[] = [];
     for (const factory of factories) services.push(await factory(context));
+    await tracing.open({ service: serviceName(services), id: context.id, cluster: settings.cluster, version: VERSION }, log);
     if (store !== undefined)
       await checkPermissions(
         await store,
@@ -180,10 +190,16 @@ export async function runProcess(plan: ProcessPlan): Promise<void> {
   }
 }
 
-function processLogger({ log }: Settings): Logger {
+/** For a backend of traces, where programs of others are, too. */
+function serviceName([first, ...others]: readonly ProcessService[]): string {
+  return first === undefined || others.length > 0 ? 'rocketmq-connect' : `rocketmq-connect-${first.name}`;
+}
+
+function processLogger({ log }: Settings, activeSpan: () => TraceContext | undefined): Logger {
   const terminal = process.stdout.isTTY === true;
   return createLogger({
     level: log.level,
+    activeSpan,
     pretty: log.format === 'auto' ? terminal : log.format === 'pretty',
     // A live line may stand where the log line is to go: it is cleared, and drawn again below.
     ...(terminal ? { destination: { write: (line: string) => process.stdout.write(`\r\x1b[2K${line}`) } } : {}),

@@ -4,6 +4,7 @@ import { gatewayRoutes } from '@rocketmq-connect/gateway/index';
 import type { Implementation } from '@rocketmq-connect/mesh';
 import { SimulatedNetwork, SimulatedRpc } from '@rocketmq-connect/mesh/simulated';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import { noTracer } from '@rocketmq-connect/tracing';
 
 export interface RestReply {
   readonly status: number;
@@ -26,7 +27,7 @@ export async function gatewayBefore(implementations: readonly Implementation[]) 
   const rpc = new SimulatedRpc(network, 'gateway');
   const about = { version: '0.1.0', clusterId: 'default' };
   const routes = gatewayRoutes({ rpc, configEndpoints: endpoints, schedulerEndpoints: endpoints, runnerEndpoints: endpoints, ...about });
-  const http = createHttpServer({ routes, log: silent, host: '127.0.0.1' });
+  const http = createHttpServer({ routes, log: silent, host: '127.0.0.1', tracer: noTracer });
   return {
     routes,
     network,
