@@ -15,7 +15,8 @@ export interface MessageLog {
   deleteTopic(topic: string): Promise<void>;
   /**
    * Appends a batch to one queue; resolves when it is stored. The caller keeps one batch in flight per queue. Rejects with `RetriableError`,
-   * code SEND_OUTCOME_UNKNOWN when it may be stored; with `DataError` MESSAGE_TOO_LARGE for a batch that the log takes in parts at most.
+   * code SEND_OUTCOME_UNKNOWN when it may be stored (`maxOffset` then tells the end when it is, or never will be); with `DataError`
+   * MESSAGE_TOO_LARGE for a batch that the log takes in parts at most.
    */
   send(queue: QueueAddress, batch: MessageBatch): Promise<SendResult>;
   /** Makes everything acknowledged so far durable against a power failure. Called before positions that rely on it are committed. */

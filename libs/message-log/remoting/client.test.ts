@@ -8,6 +8,7 @@ import { connectRemotingLog, type RemotingLogConnection } from './client.ts';
 
 const first: QueueAddress = { topic: 'lines', broker: 'a', queue: 0 };
 const SEND = 320;
+const MAX = 30;
 const ROUTE = 105;
 
 describe('The remoting client', () => {
@@ -70,6 +71,38 @@ describe('The remoting client', () => {
       const log = connect();
       once(SEND, { code: 0, fields: { msgId: 'x' } });
       await assert.rejects(log.send(first, batch(1)), { code: 'SEND_OUTCOME_UNKNOWN' });
+    });
+
+    it('of unknown outcome may still be stored: the end of the queue is told when that is over, counted from when the broker answers', async () => {
+      const log = connect({ strayMs: 20 });
+      await log.send(first, batch(1));
+      let looks = 0;
+      broker.react = ({ code }) => {
+        if (code === SEND) return 'cut';
+        // It stood still, with the batch before it.
+        if (code === MAX && ++looks === 1) setImmediate(() => broker.append(0, 2));
+        return 'default';
+      };
+      await assert.rejects(log.send(first, batch(2)), { code: 'SEND_OUTCOME_UNKNOWN' });
+      assert.equal(await log.maxOffset(first), 3);
+      assert.equal(looks, 2);
+      assert.equal(await log.maxOffset(first), 3);
+      assert.equal(looks, 3, 'that is waited for once');
+    });
+
+    it('gives up the connection of a batch whose answer does not come, whatever else comes over it', async () => {
+      const log = connect({ requestTimeoutMs: 150, strayMs: 1 });
+      await log.send(first, batch(1));
+      const before = broker.peer.requests.at(-1)?.socket;
+      once(SEND, undefined);
+      const ticking = setInterval(() => log.minOffset(first).catch(() => {}), 10);
+      try {
+        await assert.rejects(log.send(first, batch(1)), { code: 'SEND_OUTCOME_UNKNOWN' });
+      } finally {
+        clearInterval(ticking);
+      }
+      await log.maxOffset(first);
+      assert.notEqual(broker.peer.requests.at(-1)?.socket, before, 'the look comes over another');
     });
 
     it('is surely not done where nobody listens; goes on when the broker is back', async () => {

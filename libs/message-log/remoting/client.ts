@@ -40,6 +40,8 @@ export interface RemotingLogConnection {
   readonly requestTimeoutMs?: number;
   readonly routeRefreshMs?: number;
   readonly heartbeatMs?: number;
+  /** So long a broker that answers may have a batch in hand whose answer did not come: longer than it lets one wait (`waitTimeMillsInSendQueue`). */
+  readonly strayMs?: number;
   /** Most pulls in flight of one reader, over its queues; and what it may fetch ahead. */
   readonly pullsInFlight?: number;
   readonly prefetchBytes?: number;
@@ -58,6 +60,7 @@ const DEFAULTS = {
   requestTimeoutMs: 5_000,
   routeRefreshMs: 30_000,
   heartbeatMs: 30_000,
+  strayMs: 1_000,
   pullsInFlight: 64,
   prefetchBytes: 16 * 1024 * 1024,
 } as const;
@@ -93,6 +96,8 @@ class RemotingClient implements MessageLog {
   readonly #readers = new Set<RemotingQueueReader>();
   /** Of each queue sent to: where the last acknowledged batch ends. */
   readonly #ends = new Map<string, number>();
+  /** Queues for which a batch may be on its way that nobody waits for any more. */
+  readonly #strays = new Map<string, object>();
   readonly #closing = new AbortController();
   #lanes = 0;
 
@@ -135,7 +140,8 @@ class RemotingClient implements MessageLog {
       this.#nameServers.doubt(queue.topic);
       // It never left.
       if (error instanceof ConnectError && error.code === 'CONNECTION_REFUSED') throw error;
-      throw outcomeUnknown(queue, `its answer did not come: ${String((error as Error).message)}`, error);
+      connection.giveUp('the answer to a batch did not come');
+      throw this.#outcomeUnknown(queue, `its answer did not come: ${String((error as Error).message)}`, error);
     }
     switch (frame.code) {
       case ResponseCode.success:
@@ -147,7 +153,7 @@ class RemotingClient implements MessageLog {
       default: {
         this.#nameServers.doubt(queue.topic);
         const error = responseError(`a batch for queue ${queue.queue} of ${queue.topic}`, connection.address, frame);
-        throw sendOutcomeIsOpen(error, frame) ? outcomeUnknown(queue, error.message, error) : error;
+        throw sendOutcomeIsOpen(error, frame) ? this.#outcomeUnknown(queue, error.message, error) : error;
       }
     }
   }
@@ -199,10 +205,14 @@ class RemotingClient implements MessageLog {
     return this.#offset(queue, minOffsetRequest(queue.topic, queue.broker, queue.queue));
   }
 
-  /** A broker puts messages into their queue a moment after it acknowledged them: what this client was told of is waited for. */
+  /**
+   * A broker puts messages into their queue a moment after it acknowledged them: what this client was told of is waited for, and so is what it may
+   * have sent without being told.
+   */
   async maxOffset(queue: QueueAddress): Promise<number> {
     const request = maxOffsetRequest(queue.topic, queue.broker, queue.queue);
-    const key = `${queue.topic}/${queue.broker}/${queue.queue}`;
+    const key = keyOf(queue);
+    await this.#strayIsIn(key, queue, request);
     for (let look = 0; ; look++) {
       const max = await this.#offset(queue, request);
       const expected = this.#ends.get(key) ?? 0;
@@ -249,10 +259,28 @@ class RemotingClient implements MessageLog {
     try {
       result = parseSendResponse(frame);
     } catch (error) {
-      throw outcomeUnknown(queue, String((error as Error).message), error);
+      throw this.#outcomeUnknown(queue, String((error as Error).message), error);
     }
-    this.#ends.set(`${queue.topic}/${queue.broker}/${queue.queue}`, result.offset + batch.count);
+    this.#ends.set(keyOf(queue), result.offset + batch.count);
     return result;
+  }
+
+  /** Whoever looks for the batch then finds it, or it never comes: nothing leaves here any more, and the broker is not merely standing still. */
+  async #strayIsIn(key: string, queue: QueueAddress, request: Request): Promise<void> {
+    const stray = this.#strays.get(key);
+    if (stray === undefined) return;
+    await this.#offset(queue, request);
+    await sleep(this.#settings.clock, this.#settings.strayMs, this.#closing.signal);
+    if (this.#strays.get(key) === stray) this.#strays.delete(key);
+  }
+
+  /** The code that tells a source to look at the log before it sends again. */
+  #outcomeUnknown(queue: QueueAddress, why: string, cause: unknown): RetriableError {
+    this.#strays.set(keyOf(queue), {});
+    return new RetriableError(`a batch was sent to queue ${queue.queue} of ${queue.topic}, ${why}`, {
+      code: 'SEND_OUTCOME_UNKNOWN',
+      cause,
+    });
   }
 
   async #offset(queue: QueueAddress, request: Request): Promise<number> {
@@ -264,9 +292,8 @@ class RemotingClient implements MessageLog {
   }
 }
 
-/** The code that tells a source to look at the log before it sends again. */
-function outcomeUnknown(queue: QueueAddress, why: string, cause: unknown): RetriableError {
-  return new RetriableError(`a batch was sent to queue ${queue.queue} of ${queue.topic}, ${why}`, { code: 'SEND_OUTCOME_UNKNOWN', cause });
+function keyOf({ topic, broker, queue }: QueueAddress): string {
+  return `${topic}/${broker}/${queue}`;
 }
 
 function checkAddresses(addresses: readonly string[]): void {

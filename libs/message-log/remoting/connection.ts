@@ -47,6 +47,8 @@ export class RemotingConnection {
   /** MQVersion of the peer, 0 before its first answer. */
   peerVersion = 0;
   readonly #socket: Socket;
+  /** Under TLS, what carries it. */
+  readonly #tcp: Socket;
   readonly #settings: ConnectionSettings;
   readonly #pending = new Map<number, Pending>();
   #opaque = 0;
@@ -58,9 +60,10 @@ export class RemotingConnection {
   #corked = false;
   #closed: Error | null = null;
 
-  private constructor(address: string, socket: Socket, settings: ConnectionSettings) {
+  private constructor(address: string, socket: Socket, tcp: Socket, settings: ConnectionSettings) {
     this.address = address;
     this.#socket = socket;
+    this.#tcp = tcp;
     this.#settings = settings;
     this.#heardAtMs = settings.clock.monotonic();
     const decoder = new FrameDecoder();
@@ -73,7 +76,7 @@ export class RemotingConnection {
         this.#end(error instanceof Error ? error : new Error(String(error)));
       }
     });
-    socket.on('error', (error) => this.#end(error));
+    for (const each of new Set([socket, tcp])) each.on('error', (error) => this.#end(error));
     socket.on('close', () => this.#end(new Error('the peer closed the connection')));
   }
 
@@ -81,10 +84,12 @@ export class RemotingConnection {
   static open(address: string, settings: ConnectionSettings): Promise<RemotingConnection> {
     const [host, port] = splitAddress(address);
     return new Promise((resolve, reject) => {
-      const socket = settings.tls === undefined ? connectTcp(port, host) : connectTls({ ...serverName(host), ...settings.tls, host, port });
+      const tcp = connectTcp(port, host);
+      const socket = settings.tls === undefined ? tcp : connectTls({ ...serverName(host), ...settings.tls, host, socket: tcp });
       const refuse = (error: Error): void => {
         cancelTimer();
         socket.destroy();
+        tcp.destroy();
         reject(refused(address, error));
       };
       const onClose = (): void => refuse(new Error('the peer closed the connection'));
@@ -92,15 +97,15 @@ export class RemotingConnection {
         refuse(new Error(`no answer in ${settings.connectTimeoutMs} ms`)),
       );
       // A destroyed socket may still report an error.
-      socket.on('error', refuse);
+      for (const each of new Set([socket, tcp])) each.on('error', refuse);
       socket.once('close', onClose);
       socket.once(settings.tls === undefined ? 'connect' : 'secureConnect', () => {
         cancelTimer();
-        socket.off('error', refuse);
+        for (const each of new Set([socket, tcp])) each.off('error', refuse);
         socket.off('close', onClose);
         socket.setNoDelay(true);
         socket.setKeepAlive(true, KEEP_ALIVE_MS);
-        resolve(new RemotingConnection(address, socket, settings));
+        resolve(new RemotingConnection(address, socket, tcp, settings));
       });
     });
   }
@@ -133,6 +138,11 @@ export class RemotingConnection {
   close(): void {
     this.#socket.end();
     this.#end(new Error('closed'), false);
+  }
+
+  /** Ends at once. What was written and is still on this machine does not leave it any more. */
+  giveUp(why: string): void {
+    this.#end(new Error(why));
   }
 
   #nextOpaque(): number {
@@ -194,7 +204,7 @@ export class RemotingConnection {
   }
 
   #end(error: Error, destroy = true): void {
-    if (destroy) this.#socket.destroy();
+    if (destroy) this.#reset();
     if (this.#closed !== null) return;
     this.#closed = error;
     this.#cancelLook();
@@ -204,6 +214,12 @@ export class RemotingConnection {
       );
     }
     this.#pending.clear();
+  }
+
+  /** Without a reset the system would go on by itself to deliver what it has taken over, for minutes where the peer stalls. */
+  #reset(): void {
+    if (!this.#tcp.destroyed) this.#tcp.resetAndDestroy();
+    this.#socket.destroy();
   }
 }
 
