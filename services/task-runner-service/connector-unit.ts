@@ -156,6 +156,8 @@ export class ConnectorUnit implements UnitCode {
       const question = { ask: 'plan', connectorConfig: spec.config, positions } as const;
       // A sink has no plan hook: its queues are divided by our own code.
       const { tasks } = await questions.ask(question, { timeoutMs: settings.planTimeoutMs, signal, sharing: sink }).catch((error) => {
+        // It is the log that is away: the connector waits for it, as its tasks do.
+        if (sink && error instanceof ConnectError && error.kind === 'retriable') throw error;
         throw new UnitFailed(planFailure(error));
       });
       if (signal.aborted) return;
@@ -183,10 +185,10 @@ export class ConnectorUnit implements UnitCode {
     }
   }
 
-  /** Something else is in the way: a service that is away, or a change of the connector that will be seen here soon. */
+  /** Something else is in the way: a service or the log is away, or a change of the connector will be seen here soon. */
   #planAgainLater(error: unknown): void {
     const { clock, log } = this.#options;
-    log.warn('the task set could not be published, trying again', { error: (error as Error).message });
+    log.warn('there is no new task set yet, trying again', { error: (error as Error).message });
     const delayMs = Math.min(5000, 200 * 2 ** Math.min(this.#failures++, 10));
     this.#replan = true;
     this.#cancelRetry = clock.after(delayMs, () => this.planIfDue());

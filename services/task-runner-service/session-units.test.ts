@@ -146,6 +146,19 @@ describe('the units of a runner', () => {
       await world.shows('c', 'RUNNING: RUNNING');
     });
 
+    it('S130: a sink whose queues cannot be looked up waits for the log, and has its tasks soon after the log is back', async () => {
+      const world = await UnitsWorld.open('r1');
+      const { scripts } = world.runner().hosts;
+      scripts.set('c', { type: 'sink', fails: { at: 'plan', error: away } });
+      await world.create('c');
+      await world.shows('c', 'RUNNING:');
+      await world.clock.advance(300_000);
+      assert.equal(await world.shown('c'), 'RUNNING:');
+      scripts.set('c', { type: 'sink' });
+      await world.clock.advance(5_500);
+      assert.equal(await world.shown('c'), 'RUNNING: RUNNING');
+    });
+
     it('S034: restarting a running task starts a new incarnation from what the last one did, under the same token', async () => {
       const world = await running();
       produce(world, 4);

@@ -4,6 +4,8 @@ import type { Clock, PlainError } from '@rocketmq-connect/sdk';
 
 /** How the code of a connector behaves; what is not said goes well. */
 export interface Script {
+  /** Default: a source. */
+  type?: 'sink';
   /** Tasks that a plan makes; default 1. */
   tasks?: number;
   /** Never answers this. */
@@ -183,7 +185,7 @@ export class ScriptedHost implements TaskHost {
   #answer({ id, question }: Extract<HostCommand, { type: 'ask' }>): void {
     const connector =
       'connectorConfig' in question ? question.connectorConfig['name'] : 'config' in question ? question.config['name'] : '';
-    const { hangs, fails, tasks = 1 } = this.#hosts.script(connector ?? '');
+    const { type = 'source', hangs, fails, tasks = 1 } = this.#hosts.script(connector ?? '');
     if (hangs === question.ask) return;
     if (fails?.at === question.ask) return this.say({ type: 'answer', id, result: null, error: fails.error });
     const plugins = this.#hosts.plugins.map((name) => plugin(name));
@@ -194,7 +196,7 @@ export class ScriptedHost implements TaskHost {
         ask: 'validate',
         validation: {
           name: 'Scripted',
-          type: 'source',
+          type,
           version: '1.0.0',
           errorCount: 0,
           groups: [],
