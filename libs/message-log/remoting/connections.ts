@@ -2,7 +2,8 @@ import { FatalError, type Random, RetriableError } from '@rocketmq-connect/sdk';
 import { type ConnectionSettings, RemotingConnection } from './connection.ts';
 
 const BACKOFF_FIRST_MS = 50;
-const BACKOFF_MAX_MS = 5_000;
+/** A vain attempt costs little, and data flows again so soon after the broker is back. */
+const BACKOFF_MAX_MS = 1_000;
 
 interface Slot {
   readonly lane: string;

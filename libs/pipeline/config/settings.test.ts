@@ -11,7 +11,7 @@ describe('pipelineSettings', () => {
         tolerance: 'none',
         retryTimeoutMs: 0,
         retryDelayMaxMs: 60_000,
-        logRetryDelayMaxMs: 5_000,
+        logRetryDelayMaxMs: 2_000,
         logEnable: false,
         logIncludeMessages: false,
         deadLetterTopic: '',

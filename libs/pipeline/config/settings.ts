@@ -83,4 +83,4 @@ export function pipelineSettings(config: Readonly<Record<string, string>>): Pipe
   };
 }
 
-const LOG_RETRY_DELAY_MAX_MS = 5_000;
+const LOG_RETRY_DELAY_MAX_MS = 2_000;
