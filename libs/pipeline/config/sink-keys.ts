@@ -49,7 +49,7 @@ export const SinkKeys = {
     default: 'fail',
     title: 'Position out of range',
     description:
-      "What to do when the log no longer holds a committed position (retention, a topic made anew): 'fail' the task, or 'skip' to what the log still holds and count what was missed.",
+      "What to do when the log no longer holds a committed position (retention, a topic made anew): 'fail' the task, or 'skip' to what the log still holds, which is all of a topic made anew, and count what was missed.",
     importance: 'medium',
     group: COMMON,
     order: 17,

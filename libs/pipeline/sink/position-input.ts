@@ -1,7 +1,7 @@
 import type { FetchedMessages, QueueReader } from '@rocketmq-connect/message-log';
 import { PositionLostError } from '@rocketmq-connect/message-log/position-lost';
 import type { SinkInput, SinkInputOptions } from './sink-input.ts';
-import { type QueuePosition, SinkPositions } from './sink-positions.ts';
+import { type QueuePosition, SinkPositions, TOPIC_ANEW } from './sink-positions.ts';
 
 /** The queues of this task, read from positions that are committed with what the sink returned. */
 export class PositionInput implements SinkInput {
@@ -24,7 +24,7 @@ export class PositionInput implements SinkInput {
         this.#reader ??= await log.assign(group, await this.#positions.start(log, this.#options));
         return await this.#reader.read(maxBytes, waitMs, signal);
       } catch (error) {
-        if (!(error instanceof PositionLostError) || !this.#skips(error)) throw error;
+        if (!(error instanceof PositionLostError) || !(await this.#skips(error))) throw error;
       }
     }
   }
@@ -61,14 +61,21 @@ export class PositionInput implements SinkInput {
     await this.#reader?.close();
   }
 
-  #skips(error: PositionLostError): boolean {
-    const { settings, counters, logger } = this.#options;
-    if (settings.positionOutOfRange === 'fail' || error.resumeAt <= error.position || this.#reader === null) return false;
-    const missed = error.resumeAt - error.position;
-    logger.warn(`${missed} messages were removed from the log before this sink read them`, { ...error.queue, position: error.position });
+  async #skips(error: PositionLostError): Promise<boolean> {
+    const { settings, counters, logger, log } = this.#options;
+    if (settings.positionOutOfRange === 'fail' || this.#reader === null) return false;
+    const { queue, position, resumeAt } = error;
+    if (error.code === 'POSITION_ABOVE_MAXIMUM') {
+      logger.warn(TOPIC_ANEW, { ...queue, position });
+      this.#reader.seek(queue, await log.minOffset(queue));
+      return true;
+    }
+    if (resumeAt <= position) return false;
+    const missed = resumeAt - position;
+    logger.warn(`${missed} messages were removed from the log before this sink read them`, { ...queue, position });
     counters.polled += missed;
     counters.skipped += missed;
-    this.#reader.seek(error.queue, error.resumeAt);
+    this.#reader.seek(queue, resumeAt);
     return true;
   }
 }

@@ -376,9 +376,25 @@ describe('sink loop', () => {
       assert.deepEqual({ polled, skipped, acknowledged }, { polled: 8, skipped: 3, acknowledged: 5 });
     });
 
-    it('above the maximum: fails, whatever the policy', async () => {
-      world.start({ ...config, 'position.out.of.range': 'skip' }, at(11));
+    it('above the maximum, since the topic was made anew: fails, or reads all that it has and commits from there', async () => {
+      world.start(config, at(11));
       assert.equal((await world.failed()).code, 'POSITION_ABOVE_MAXIMUM');
+      world.start({ ...config, 'position.out.of.range': 'skip' }, at(11));
+      await got(5);
+      await world.stop();
+      assert.deepEqual(values(), ['line 5', 'line 6', 'line 7', 'line 8', 'line 9']);
+      assert.equal(position(0), 10);
+      assert.equal((await world.stats()).skipped, 0);
+    });
+
+    it('above the maximum while it reads: the same', async () => {
+      world.start({ ...config, 'position.out.of.range': 'skip' }, at(10));
+      await world.clock.advance(1000);
+      world.log.powerFailure();
+      write(0, 20, 22);
+      await got(2);
+      assert.deepEqual(values(), ['line 20', 'line 21']);
+      assert.equal(world.state, 'running');
     });
 
     it('lost while it reads: fails, or skips and counts', async () => {

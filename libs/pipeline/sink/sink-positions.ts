@@ -22,6 +22,8 @@ interface Tracked {
   committed: number | undefined;
 }
 
+export const TOPIC_ANEW = 'the queue ends before the position of this sink: the topic was made anew, and is read from its beginning';
+
 /** Where a sink task stands in each of its queues: reached, put, frozen, committed. */
 export class SinkPositions {
   readonly #queues: readonly Tracked[];
@@ -49,7 +51,8 @@ export class SinkPositions {
       this.#queues.map(({ queue, committed }) => startPosition(log, queue, committed, settings, startTimeMs)),
     );
     return this.#queues.map((tracked, i) => {
-      const { position, skipped } = starts[i] ?? { position: 0, skipped: 0 };
+      const { position, skipped, anew = false } = starts[i] ?? { position: 0, skipped: 0 };
+      if (anew) logger.warn(TOPIC_ANEW, { ...tracked.queue, position: tracked.committed });
       if (skipped > 0) {
         logger.warn(`${skipped} messages were removed from the log before this sink read them`, { ...tracked.queue, position });
         counters.polled += skipped;

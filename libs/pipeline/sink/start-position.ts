@@ -6,6 +6,8 @@ export interface StartPosition {
   readonly position: number;
   /** Messages between the committed position and this one that the log no longer holds. */
   readonly skipped: number;
+  /** The committed position is of a topic that is no more. */
+  readonly anew?: true;
 }
 
 /**
@@ -25,6 +27,7 @@ export async function startPosition(
   }
   const [min, max] = [await log.minOffset(queue), await log.maxOffset(queue)];
   if (committed > max) {
+    if (settings.positionOutOfRange === 'skip') return { position: min, skipped: 0, anew: true };
     const detail = `the queue ends at ${max}: was the topic created anew?`;
     throw new PositionLostError('POSITION_ABOVE_MAXIMUM', queue, committed, max, detail);
   }

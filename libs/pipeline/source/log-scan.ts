@@ -17,7 +17,7 @@ export async function scanIds(
   visit: (id: string, queue: QueueAddress, offset: number) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const ends = new Map<string, number>();
+  const ends = new Map<string, End>();
   const assignments: { queue: QueueAddress; position: number }[] = [];
   for (const { queue, position } of from) {
     const range = await rangeOf(log, queue);
@@ -25,16 +25,18 @@ export async function scanIds(
     const { end } = range;
     const start = Math.max(position, range.min);
     if (start >= end) continue;
-    ends.set(queueKey(queue), end);
+    ends.set(queueKey(queue), { queue, end });
     assignments.push({ queue, position: start });
   }
   if (assignments.length === 0) return;
   const reader = await log.assign(SCAN_GROUP, assignments);
   try {
     while (ends.size > 0) {
-      for (const fetched of await read(reader, ends, signal)) {
+      const all = await read(reader, ends, signal);
+      if (all.length === 0) await dropLost(log, ends);
+      for (const fetched of all) {
         const { queue, offset, count } = fetched;
-        const end = ends.get(queueKey(queue));
+        const end = ends.get(queueKey(queue))?.end;
         if (end === undefined) continue;
         decodeFetched(fetched, (_body, properties, index) => {
           const id = offset + index < end ? property(properties, PropertyName.id) : undefined;
@@ -60,15 +62,28 @@ async function rangeOf(log: MessageLog, queue: QueueAddress): Promise<{ min: num
 }
 
 /** Retention may remove what is being read: it cannot be doubled then. */
-async function read(reader: QueueReader, ends: Map<string, number>, signal: AbortSignal): Promise<readonly FetchedMessages[]> {
+async function read(reader: QueueReader, ends: Map<string, End>, signal: AbortSignal): Promise<readonly FetchedMessages[]> {
   try {
     return await reader.read(READ_BYTES, WAIT_MS, signal);
   } catch (error) {
     if (!(error instanceof PositionLostError)) throw error;
     reader.seek(error.queue, error.resumeAt);
-    if (error.resumeAt >= (ends.get(queueKey(error.queue)) ?? 0)) ends.delete(queueKey(error.queue));
+    if (error.resumeAt >= (ends.get(queueKey(error.queue))?.end ?? 0)) ends.delete(queueKey(error.queue));
     return [];
   }
+}
+
+/** A topic that was made anew meanwhile ends before: what was to be read will never come. */
+async function dropLost(log: MessageLog, ends: Map<string, End>): Promise<void> {
+  for (const [key, { queue, end }] of ends) {
+    const range = await rangeOf(log, queue);
+    if (range === undefined || range.end < end) ends.delete(key);
+  }
+}
+
+interface End {
+  readonly queue: QueueAddress;
+  readonly end: number;
 }
 
 const SCAN_GROUP = 'rocketmq-connect-scan';
