@@ -35,14 +35,15 @@ export function checkQueueCount(queues: number): void {
 }
 
 /** Throws `DataError` for a batch that is empty, too large, or whose bytes are not `count` messages: readers rely on it for positions. */
-export function checkBatch(batch: MessageBatch): void {
+export function checkBatch(batch: MessageBatch, messageBytesMax = MAX_BATCH_BYTES): void {
   const { bytes, count, delayMs } = batch;
+  const most = count === 1 ? messageBytesMax : MAX_BATCH_BYTES;
   if (delayMs !== undefined && (count !== 1 || !Number.isSafeInteger(delayMs) || delayMs < 1)) {
     throw new DataError(`${count} messages cannot be delayed by ${delayMs} ms: one can, by a whole number`, { code: 'DELAY_INVALID' });
   }
   if (count < 1 || bytes.length === 0) throw new DataError('the batch has no messages', { code: 'BATCH_EMPTY' });
-  if (bytes.length > MAX_BATCH_BYTES) {
-    throw new DataError(`the batch has ${bytes.length} bytes; at most ${MAX_BATCH_BYTES} fit`, {
+  if (bytes.length > most) {
+    throw new DataError(`the batch has ${bytes.length} bytes; at most ${most} fit`, {
       code: 'BATCH_TOO_LARGE',
       remedy: 'Send smaller batches, or smaller records.',
     });

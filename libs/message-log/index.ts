@@ -48,6 +48,8 @@ export interface LogCapabilities {
   readonly createTopic: boolean;
   /** Messages can be delivered later: `MessageBatch.delayMs`. */
   readonly delay: boolean;
+  /** The most that a single message may have, in bytes, where it is not `MAX_BATCH_BYTES`; brokers may take less. */
+  readonly messageBytesMax?: number;
   /** Processes of their own can use it, each by a connection (ADR 0001 says why the embedded log cannot). */
   readonly processes: boolean;
 }

@@ -21,24 +21,29 @@ describe('A real RocketMQ', () => {
     // A proxy keeps routes for 20 s.
     ['remoting, proxy', 20_000, () => throughProxy(connect(rocketmq.proxy), connect(rocketmq.nameServer))],
   ] as const) {
-    messageLogContract(name, { assign: true, subscribe: false, createTopic: true, delay: true, processes: true }, async () => {
-      const opened: MessageLog[] = [];
-      const own = (): MessageLog => {
-        const log = open();
-        opened.push(log);
-        return log;
-      };
-      await deleteAllTopics();
-      return {
-        connect: own,
-        topicsLateMs,
-        now: () => Date.now(),
-        wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-        close: async () => {
-          for (const log of opened) await log.close();
-        },
-      };
-    });
+    const messageBytesMax = 16_711_680;
+    messageLogContract(
+      name,
+      { assign: true, subscribe: false, createTopic: true, delay: true, processes: true, messageBytesMax },
+      async () => {
+        const opened: MessageLog[] = [];
+        const own = (): MessageLog => {
+          const log = open();
+          opened.push(log);
+          return log;
+        };
+        await deleteAllTopics();
+        return {
+          connect: own,
+          topicsLateMs,
+          now: () => Date.now(),
+          wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+          close: async () => {
+            for (const log of opened) await log.close();
+          },
+        };
+      },
+    );
   }
 });
 

@@ -162,15 +162,17 @@ function commonContract(capabilities: LogCapabilities, open: () => Promise<LogUn
       await assert.rejects(log.send(first, { bytes: Buffer.alloc(0), count: 0 }), { kind: 'data', code: 'BATCH_EMPTY' });
     });
 
-    it('take a batch of 4 MiB and refuse a larger one', async () => {
+    it('take a batch of 4 MiB and refuse a larger one, or a single message of more than the log says', async () => {
       const envelope = 22;
       const builder = new BatchBuilder();
       builder.add(Buffer.alloc(MAX_BATCH_BYTES - envelope, 7), '');
       const largest = builder.take();
       assert.equal(largest.bytes.length, MAX_BATCH_BYTES);
       await log.send(first, largest);
-      builder.add(Buffer.alloc(MAX_BATCH_BYTES - envelope + 1), '');
-      await assert.rejects(log.send(first, builder.take()), { kind: 'data', code: 'BATCH_TOO_LARGE' });
+      for (const sizes of [[MAX_BATCH_BYTES - 2 * envelope, 1], [(log.capabilities.messageBytesMax ?? MAX_BATCH_BYTES) - envelope + 1]]) {
+        for (const size of sizes) builder.add(Buffer.alloc(size), '');
+        await assert.rejects(log.send(first, builder.take()), { kind: 'data', code: 'BATCH_TOO_LARGE' });
+      }
       const [fetched] = await receive(under, log, first, 1, 1_000);
       assert.equal(fetched?.count, 1, 'one message at least, however large');
       decodeFetched(fetched, (body) => assert.equal(body.equals(Buffer.alloc(MAX_BATCH_BYTES - envelope, 7)), true));

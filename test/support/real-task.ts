@@ -131,15 +131,16 @@ export async function sendRecords(
   return task;
 }
 
-/** What a sink gets of these queues, from their beginning, until it has so many records. */
+/** What a sink gets of these queues, from its positions or their beginning, until it has so many records. Throws the error that it fails of. */
 export async function readRecords(
   log: MessageLog,
   queues: readonly QueueAddress[],
   count: number,
   config: Readonly<Record<string, string>> = {},
+  positions: TaskStart['positions'] = [],
 ): Promise<readonly SinkRecord[]> {
   const records: SinkRecord[] = [];
-  const task = new RealTask(log, sinkInto(records), { topics: queues[0]?.topic ?? '', ...config }, { queues });
+  const task = new RealTask(log, sinkInto(records), { topics: queues[0]?.topic ?? '', ...config }, { queues, positions });
   await eventually(() => records.length >= count || task.error !== null);
   await task.stop();
   if (task.error !== null) throw new Error(`${task.error.code}: ${task.error.message}`);

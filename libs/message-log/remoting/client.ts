@@ -79,6 +79,12 @@ const UNSAFE = {
  */
 const PROXY_ANSWERS_BYTES_MAX = 48 * 1024;
 
+/**
+ * A broker cuts the connection at a frame of more than 16 MiB (`com.rocketmq.remoting.frameMaxLength`), without a word. Below that it says by itself
+ * whether a message is larger than its `maxMessageSize`.
+ */
+const MESSAGE_BYTES_MAX = 16 * 1024 * 1024 - 64 * 1024;
+
 const DISPATCH_LOOKS = 100;
 const DISPATCH_LOOK_MS = 5;
 
@@ -86,7 +92,14 @@ type Settings = RemotingLogConnection &
   Required<Omit<RemotingLogConnection, 'namespace' | 'credentials' | 'tls'>> & { readonly clock: Clock; readonly random: Random };
 
 class RemotingClient implements MessageLog {
-  readonly capabilities: LogCapabilities = { assign: true, subscribe: false, createTopic: true, delay: true, processes: true };
+  readonly capabilities: LogCapabilities = {
+    assign: true,
+    subscribe: false,
+    createTopic: true,
+    delay: true,
+    processes: true,
+    messageBytesMax: MESSAGE_BYTES_MAX,
+  };
   readonly #settings: Settings;
   readonly #connections: Connections;
   readonly #nameServers: NameServers;
@@ -130,7 +143,7 @@ class RemotingClient implements MessageLog {
 
   async send(queue: QueueAddress, batch: MessageBatch): Promise<SendResult> {
     this.#checkOpen();
-    checkBatch(batch);
+    checkBatch(batch, MESSAGE_BYTES_MAX);
     const connection = await this.#brokers.master(queue, `send ${queue.topic} ${queue.queue}`);
     const request = await this.#sendRequest(connection, queue, batch);
     let frame: Frame;

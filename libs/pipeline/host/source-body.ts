@@ -1,3 +1,4 @@
+import { MAX_BATCH_BYTES } from '@rocketmq-connect/message-log/checks';
 import type { JsonValue, SourceDefinition, SourceOffset, SourcePartition, SourceTask, SourceTaskContext } from '@rocketmq-connect/sdk';
 import { canonicalJson } from '../canonical-json.ts';
 import { resolveReferences } from '../config/references.ts';
@@ -18,8 +19,9 @@ export function openSource(host: Host, start: TaskStart, connector: ResolvedConn
   const { counters, phase, logger, errors, plainError } = taskParts(host, start, connector, stopSignal);
   const { definition, config, resolved, settings } = connector;
   const chain = createChain(resolved, host.catalogue);
-  const delay = { byDefaultMs: settings.delayMs, supported: host.log.capabilities.delay };
-  const encoder = new RecordEncoder(chain, createConverters(resolved, host.catalogue), settings.fixedProperties, delay);
+  const { delay: supported, messageBytesMax = MAX_BATCH_BYTES } = host.log.capabilities;
+  const delay = { byDefaultMs: settings.delayMs, supported };
+  const encoder = new RecordEncoder(chain, createConverters(resolved, host.catalogue), settings.fixedProperties, delay, messageBytesMax);
   const context: SourceTaskContext = { ...taskContext(host, start, logger, stopSignal, hooks), ...committedOffsets(start) };
   let task: SourceTask | null = null;
   let loop: SourceLoop | null = null;

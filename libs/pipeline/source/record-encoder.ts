@@ -1,4 +1,3 @@
-import { MAX_BATCH_BYTES } from '@rocketmq-connect/message-log/checks';
 import type { PropertyWriter } from '@rocketmq-connect/message-log/message';
 import { type ConnectRecord, DataError } from '@rocketmq-connect/sdk';
 import type { Stage } from '../errors.ts';
@@ -31,12 +30,14 @@ export class RecordEncoder {
   readonly properties: RecordProperties;
   readonly #fixed: FixedProperties;
   readonly #delay: Delay;
+  readonly #messageBytesMax: number;
 
-  constructor(chain: TransformChain, converters: Converters, fixed: FixedProperties, delay: Delay) {
+  constructor(chain: TransformChain, converters: Converters, fixed: FixedProperties, delay: Delay, messageBytesMax: number) {
     this.chain = chain;
     this.#converters = converters;
     this.#fixed = fixed;
     this.#delay = delay;
+    this.#messageBytesMax = messageBytesMax;
     this.properties = new RecordProperties(fixed);
   }
 
@@ -65,8 +66,8 @@ export class RecordEncoder {
     // The log cannot be searched for what it holds back: an id would promise what cannot be kept.
     properties.set(delayMs > 0 ? null : id, key, record.timestamp, value === null, encoded);
     if (properties.bytesMax > MAX_PROPERTIES_BYTES) checkPropertiesSize(properties.copy().bytesMax);
-    if (this.body.length + properties.bytesMax + MESSAGE_BYTES > MAX_BATCH_BYTES) {
-      checkMessageSize(this.body.length + properties.copy().bytesMax + MESSAGE_BYTES);
+    if (this.body.length + properties.bytesMax + MESSAGE_BYTES > this.#messageBytesMax) {
+      checkMessageSize(this.body.length + properties.copy().bytesMax + MESSAGE_BYTES, this.#messageBytesMax);
     }
   }
 
@@ -104,9 +105,9 @@ function checkPropertiesSize(bytes: number): void {
   });
 }
 
-function checkMessageSize(bytes: number): void {
-  if (bytes <= MAX_BATCH_BYTES) return;
-  throw new DataError(`the record has ${bytes} bytes as a message; the log takes ${MAX_BATCH_BYTES}`, {
+function checkMessageSize(bytes: number, most: number): void {
+  if (bytes <= most) return;
+  throw new DataError(`the record has ${bytes} bytes as a message; the log takes ${most}`, {
     code: 'RECORD_TOO_LARGE',
     remedy: 'Make records smaller at their source or by a transform, or let the dead-letter topic take them.',
   });
