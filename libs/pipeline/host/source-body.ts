@@ -13,6 +13,9 @@ import { type Host, sessionIsOver } from './host.ts';
 import { type ResolvedConnector, type TaskBody, taskContext, taskParts } from './task-body.ts';
 import type { OpenUnit } from './unit.ts';
 
+/** Of the time that a task may take to stop: beyond that its host is killed, and its neighbours must move. */
+const DRAIN_SHARE = 0.7;
+
 /** A source task in its host. */
 export function openSource(host: Host, start: TaskStart, connector: ResolvedConnector<SourceDefinition>, unit: OpenUnit): TaskBody {
   const { stopSignal, hooks } = unit;
@@ -72,7 +75,7 @@ export function openSource(host: Host, start: TaskStart, connector: ResolvedConn
     },
     async finish(): Promise<CommitContent | null> {
       phase.now = 'stop';
-      return loop === null ? null : loop.finish();
+      return loop === null ? null : loop.finish(start.hookLimits.stopMs * DRAIN_SHARE);
     },
     async end() {
       phase.now = 'stop';

@@ -287,6 +287,31 @@ describe('source loop', () => {
     await world.clock.until(() => world.bodies('t').length === 2, 5_000);
   });
 
+  describe('S050: while the log takes nothing, the task stops in order before its host would be killed, and commits nothing of what it holds', () => {
+    const hookLimits = { pollMs: 0, putMs: 0, flushMs: 0, stopMs: 5000 };
+    for (const [what, isAway] of [
+      ['the topic cannot be made', () => true],
+      ['sends fail', (operation: string) => operation === 'send'],
+    ] as const) {
+      it(what, async () => {
+        world.log.faults = ({ operation }) => (isAway(operation) ? { fails: 'unavailable' } : undefined);
+        script.batches.push({ records: lines(0, 3) });
+        world.start(config, { hookLimits });
+        await world.clock.advance(60_000);
+        assert.equal(world.state, 'running');
+        world.runtime().handle({ type: 'stop', unit: 'tasks/c/0' });
+        await world.clock.until(() => world.state === 'stopped', hookLimits.stopMs);
+        assert.deepEqual([world.lastContent, [...world.offsets], script.stops], [null, [], 1]);
+        world.log.faults = () => undefined;
+        script.batches.push({ records: lines(0, 3) });
+        world.start(config, { hookLimits });
+        await sent(3);
+        await world.stop();
+        assert.deepEqual(world.bodies('t'), values(0, 3));
+      });
+    }
+  });
+
   it('stops polling while too many bytes are in flight', async () => {
     let isAway = true;
     world.log.faults = ({ operation }) => (operation === 'send' && isAway ? { fails: 'unavailable' } : undefined);

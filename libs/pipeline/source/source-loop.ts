@@ -157,14 +157,27 @@ export class SourceLoop {
 
   /**
    * After `run` has ended: sends what was polled, so that no record behind it is sent twice, and gives the last content. Null where the end is
-   * not a clean one: the loop failed, a topic's marks were never committed, or an earlier unclean end is not made up for yet.
+   * not a clean one: the loop failed, a topic's marks were never committed, an earlier unclean end is not made up for yet, or the log took
+   * nothing for `limitMs` (0: no limit).
    */
-  async finish(): Promise<CommitContent | null> {
-    const isWhole = this.#dispatch.sendAll();
-    while (!this.#failed && !this.#dispatch.isEmpty) await this.#sleepUntilWoken();
-    if (!isWhole || this.#failed) return null;
-    const content = await this.freeze(-1);
-    return this.#window.isOver ? content : null;
+  async finish(limitMs: number): Promise<CommitContent | null> {
+    const { clock, logger } = this.#options;
+    const giveUp = (): void => {
+      logger.warn(`the log took not all that was polled within ${limitMs} ms: the task ends without, and who goes on sends it again`);
+      this.#failed = true;
+      this.#end.abort(new Error('the task must end'));
+      this.#awake();
+    };
+    const cancel = limitMs === 0 ? () => undefined : clock.after(limitMs, giveUp);
+    try {
+      const isWhole = this.#dispatch.sendAll();
+      while (!this.#failed && !this.#dispatch.isEmpty) await this.#sleepUntilWoken();
+      if (!isWhole || this.#failed) return null;
+      const content = await this.freeze(-1);
+      return this.#window.isOver ? content : null;
+    } finally {
+      cancel();
+    }
   }
 
   /**
