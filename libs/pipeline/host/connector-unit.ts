@@ -10,6 +10,7 @@ import type { HostUnit } from './unit.ts';
 
 /** While there is nothing to read at all, its coming is what everybody waits for. */
 const NO_TOPIC_LOOK_MS = 200;
+const REPLAN_EVERY_MS = 1000;
 
 /** A connector instance: watches for what needs a new task set. */
 export class ConnectorUnit implements HostUnit {
@@ -50,7 +51,7 @@ export class ConnectorUnit implements HostUnit {
       if (!signal.aborted) this.#host.post({ type: 'replan', unit: this.#unit });
     };
     try {
-      if (definition.kind === 'source') await this.#hooks.call('watch', 0, () => definition.watch?.(config, replan, signal));
+      if (definition.kind === 'source') await this.#hooks.call('watch', 0, () => definition.watch?.(config, this.#calmly(replan), signal));
       else await this.#watchTopics(connector, start, replan);
     } catch (error) {
       if (signal.aborted) return;
@@ -58,6 +59,28 @@ export class ConnectorUnit implements HostUnit {
       this.#host.remove(this.#unit);
       this.#host.post({ type: 'failed', unit: this.#unit, error: toPlainError(hideSecretsInError(error, secrets)) });
     }
+  }
+
+  /** At once, and then once a second at most: a plan asks the outside system, and a plugin may call as often as it likes. */
+  #calmly(ask: () => void): () => void {
+    const { clock } = this.#host;
+    const { signal } = this.#stop;
+    let isResting = false;
+    let again = false;
+    const askOrWait = (): void => {
+      if (signal.aborted) return;
+      again = isResting;
+      if (isResting) return;
+      isResting = true;
+      ask();
+      const cancel = clock.after(REPLAN_EVERY_MS, () => {
+        signal.removeEventListener('abort', cancel);
+        isResting = false;
+        if (again) askOrWait();
+      });
+      signal.addEventListener('abort', cancel, { once: true });
+    };
+    return askOrWait;
   }
 
   /** Asks for a plan at the first look too: a topic may have come since the last plan was made. */

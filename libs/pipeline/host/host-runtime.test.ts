@@ -161,6 +161,29 @@ describe('host runtime', () => {
       assert.equal(ended, true);
     });
 
+    it('of a source that calls for plans without rest asks for one a second, the last call answered too', async () => {
+      let change = (): void => undefined;
+      const watch = async (_config: unknown, replan: () => void): Promise<void> => {
+        change = replan;
+      };
+      const world = new HostWorld([sourceThat(() => [], { watch } as Partial<AnyConnector>)]);
+      start(world, { 'connector.class': 'Source' });
+      await world.started();
+      for (let i = 0; i < 95; i++) {
+        change();
+        await world.clock.advance(100);
+      }
+      assert.equal(world.replans, 10);
+      await world.clock.advance(10_000);
+      assert.equal(world.replans, 11);
+      change();
+      assert.equal(world.replans, 12);
+      change();
+      await world.stop();
+      await world.clock.advance(10_000);
+      assert.deepEqual([world.replans, world.clock.pendingTimers], [12, 0]);
+    });
+
     it('fails where its watch does', async () => {
       const watch = async (): Promise<void> => {
         throw new Error('no connection');
