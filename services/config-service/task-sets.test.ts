@@ -38,9 +38,14 @@ describe('publishing a task set', () => {
     assert.equal(mesh.store.revision, revision);
   });
 
-  it('takes no change of where tasks run for another task set', async () => {
+  it('takes no change of where tasks run, or of when they restart, for another task set', async () => {
     const { token, generation } = await mesh.running('c');
-    await mesh.connectors.patch({ name: 'c', set: { 'placement.labels': 'disk=ssd' }, remove: [], expectedConfigRevision: 0n });
+    await mesh.connectors.patch({
+      name: 'c',
+      set: { 'placement.labels': 'disk=ssd', 'errors.restart': 'all', 'errors.restart.max': '3' },
+      remove: [],
+      expectedConfigRevision: 0n,
+    });
     const again = await mesh.run(mesh.publish('c', token, [task('0')]));
     assert.deepEqual(again, { generation, changed: false });
   });

@@ -16,7 +16,7 @@ import { type Decision, transact } from './transact.ts';
  */
 export async function publishTaskSet(context: ConfigContext, request: PublishRequest): Promise<PublishResponse> {
   const tasks = request.tasks.map((planned, task): StoredTask => ({ task, config: planned.config, queues: planned.queues }));
-  const digest = hashOf({ connectorConfig: withoutPlacement(request.connectorConfig), tasks });
+  const digest = hashOf({ connectorConfig: asTasksSeeIt(request.connectorConfig), tasks });
   const chunks = divide(tasks, request.connectorConfig);
   return transact(context, () => decide(context, request, digest, chunks));
 }
@@ -76,9 +76,12 @@ async function decide(
   };
 }
 
-/** Where tasks run is the scheduler's to read: a change of it makes no new generation, so it stops nothing that may stay. */
-function withoutPlacement(config: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(config).filter(([key]) => !key.startsWith('placement.')));
+/**
+ * Without what others read: where tasks run is the scheduler's business, and when they restart the runner's. A change of it makes no new
+ * generation, so it stops nothing that may stay.
+ */
+function asTasksSeeIt(config: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(config).filter(([key]) => !/^(placement|errors\.restart)(\.|$)/.test(key)));
 }
 
 const chunkBytesMax = 512 * 1024;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { decideRestart, defaultRestartPolicy, type FailureKind, type RestartPolicy } from './restart-policy.ts';
+import { decideRestart, defaultRestartPolicy, type FailureKind, type RestartPolicy, restartPolicyOf } from './restart-policy.ts';
 
 const middle = (): number => 0.5;
-const policy: RestartPolicy = { firstDelayMs: 1000, maxDelayMs: 60_000, stableAfterMs: 120_000, maxRestarts: -1 };
+const policy: RestartPolicy = defaultRestartPolicy;
 
 describe('the restart policy', () => {
   it('S130: doubles the delay up to its ceiling, and counts anew after a stable time', () => {
@@ -36,6 +36,24 @@ describe('the restart policy', () => {
       (kind) => decideRestart(defaultRestartPolicy, kind, { restarts: 0, startedAtMs: null }, 0, middle).restartInMs !== null,
     );
     assert.deepEqual(restarting, ['retriable', 'unavailable', 'host']);
+  });
+
+  it('is what the configuration of the connector asks for, as far as it can be read', () => {
+    const restartOf = (config: Record<string, string>, failure: FailureKind, restarts = 0) =>
+      decideRestart(restartPolicyOf(policy, config), failure, { restarts, startedAtMs: null }, 0, middle).restartInMs;
+    assert.deepEqual(restartPolicyOf(policy, {}), policy);
+    assert.deepEqual([restartOf({ 'errors.restart': 'all' }, 'fatal'), restartOf({ 'errors.restart': 'none' }, 'host')], [1000, null]);
+    const limited = { 'errors.restart.max': '2', 'errors.restart.delay.max.ms': '1500' };
+    assert.deepEqual(
+      [0, 1, 2].map((restarts) => restartOf(limited, 'retriable', restarts)),
+      [1000, 1500, null],
+    );
+    assert.deepEqual(restartOf({ 'errors.restart.max': '0' }, 'retriable'), null);
+    assert.equal(restartOf({ 'errors.restart.delay.max.ms': '100' }, 'retriable'), 100);
+    assert.deepEqual(
+      restartPolicyOf(policy, { 'errors.restart': 'x', 'errors.restart.max': '', 'errors.restart.delay.max.ms': '-1' }),
+      policy,
+    );
   });
 
   it('jitters within 20 % and never exceeds the ceiling', () => {

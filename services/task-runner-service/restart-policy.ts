@@ -10,9 +10,35 @@ export interface RestartPolicy {
   readonly stableAfterMs: number;
   /** -1: no limit. */
   readonly maxRestarts: number;
+  /** After which failures: those that may pass by themselves, all, none. */
+  readonly after: 'retriable' | 'all' | 'none';
 }
 
-export const defaultRestartPolicy: RestartPolicy = { firstDelayMs: 1000, maxDelayMs: 60_000, stableAfterMs: 120_000, maxRestarts: -1 };
+export const defaultRestartPolicy: RestartPolicy = {
+  firstDelayMs: 1000,
+  maxDelayMs: 60_000,
+  stableAfterMs: 120_000,
+  maxRestarts: -1,
+  after: 'retriable',
+};
+
+/** The policy that a connector's configuration asks for (`errors.restart*`). What cannot be read is taken for not given. */
+export function restartPolicyOf(byDefault: RestartPolicy, config: Readonly<Record<string, string>>): RestartPolicy {
+  const after = config['errors.restart']?.trim();
+  const maxDelayMs = integerOr(config['errors.restart.delay.max.ms'], 1, byDefault.maxDelayMs);
+  return {
+    ...byDefault,
+    firstDelayMs: Math.min(byDefault.firstDelayMs, maxDelayMs),
+    maxDelayMs,
+    maxRestarts: integerOr(config['errors.restart.max'], -1, byDefault.maxRestarts),
+    after: after === 'all' || after === 'none' || after === 'retriable' ? after : byDefault.after,
+  };
+}
+
+function integerOr(text: string | undefined, least: number, fallback: number): number {
+  const number = Number(text?.trim() || Number.NaN);
+  return Number.isSafeInteger(number) && number >= least ? number : fallback;
+}
 
 /** Restarts since the unit was last stable. */
 export interface RestartHistory {
@@ -29,7 +55,7 @@ export interface RestartDecision {
 
 /**
  * Exponential backoff, by error class: what may pass by itself (an outside system is away, the host died) restarts; what needs
- * a person (configuration, data, a fatal error) stays failed. Jitter of ±20 % keeps tasks of one dead system apart.
+ * a person (configuration, data, a fatal error) stays failed, unless the connector wants it otherwise. Jitter of ±20 % keeps tasks of one dead system apart.
  */
 export function decideRestart(
   policy: RestartPolicy,
@@ -40,8 +66,9 @@ export function decideRestart(
 ): RestartDecision {
   const stable = history.startedAtMs !== null && monotonicMs - history.startedAtMs >= policy.stableAfterMs;
   const restarts = stable ? 0 : history.restarts;
-  const passes = failure === 'retriable' || failure === 'unavailable' || failure === 'host';
-  if (!passes || (policy.maxRestarts >= 0 && restarts >= policy.maxRestarts)) return { restartInMs: null, restarts };
+  const mayPass = failure === 'retriable' || failure === 'unavailable' || failure === 'host';
+  const isMeant = policy.after === 'all' || (policy.after === 'retriable' && mayPass);
+  if (!isMeant || (policy.maxRestarts >= 0 && restarts >= policy.maxRestarts)) return { restartInMs: null, restarts };
   const delay = Math.min(policy.maxDelayMs, policy.firstDelayMs * 2 ** Math.min(restarts, 30));
   return { restartInMs: Math.min(policy.maxDelayMs, delay * (0.8 + 0.4 * random())), restarts: restarts + 1 };
 }

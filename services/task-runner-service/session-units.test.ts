@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { TargetState } from '@rocketmq-connect/proto/common';
 import { StoredStatus } from '@rocketmq-connect/proto/storage';
+import type { PlainError } from '@rocketmq-connect/sdk';
 import { UnitsWorld } from '../../test/support/units-world.ts';
 
 const broken = { name: 'ConfigError', kind: 'config', code: 'CONFIG_INVALID', message: 'file is missing' } as const;
@@ -133,6 +134,66 @@ describe('the units of a runner', () => {
       await world.clock.advance(20_000);
       assert.equal(await world.shown('c'), 'RUNNING: RUNNING');
       assert.equal(world.runner().hosts.started.length, 1);
+    });
+
+    it('S130: its configuration says after which failures it restarts, and how often; a change of that stops no task', async () => {
+      const world = await running();
+      const { hosts } = world.runner();
+      const configure = (config: Readonly<Record<string, string>>) => {
+        const whole = { name: 'c', 'connector.class': 'Scripted', ...config };
+        return world.clock.resolve(world.connectors.update({ name: 'c', config: whole, expectedConfigRevision: 0n }));
+      };
+      const fail = (error: PlainError): void => taskOf(world).host.fail(taskOf(world), error);
+      await configure({ 'errors.restart': 'none' });
+      await world.clock.advance(1000);
+      assert.equal(hosts.started.length, 1);
+      fail(away);
+      await world.shows('c', 'RUNNING: FAILED');
+      await world.clock.advance(600_000);
+      assert.equal(await world.shown('c'), 'RUNNING: FAILED');
+      await world.clock.resolve(world.connectors.restartTask({ name: 'c', task: 0 }));
+      await world.shows('c', 'RUNNING: RUNNING');
+      await configure({ 'errors.restart': 'all', 'errors.restart.max': '2' });
+      for (const restarts of [1, 2]) {
+        fail(broken);
+        await world.shows('c', 'RUNNING: RESTARTING');
+        await world.shows('c', 'RUNNING: RUNNING');
+        assert.equal(hosts.started.length, 2 + restarts);
+      }
+      fail(broken);
+      await world.shows('c', 'RUNNING: FAILED');
+    });
+
+    it('S035: restarts that are asked for while one is under way come to one more start of each unit that any of them is for', async () => {
+      const world = await running({ tasks: 2 });
+      const { hosts } = world.runner();
+      hosts.scripts.set('c', { tasks: 2, hangs: 'stop', hangingTask: 0 });
+      const restart = (includeTasks: boolean, onlyFailed: boolean) =>
+        world.clock.resolve(world.connectors.restart({ name: 'c', includeTasks, onlyFailed }));
+      const restartTask = () => world.clock.resolve(world.connectors.restartTask({ name: 'c', task: 0 }));
+      await restartTask();
+      for (const ask of [() => restart(false, false), () => restart(true, false), () => restart(true, true), restartTask]) await ask();
+      await world.clock.advance(30_000);
+      assert.equal(await world.shown('c'), 'RUNNING: RUNNING RUNNING');
+      const starts = [0, 1].map((task) => hosts.started.filter((start) => start.task === task).length);
+      assert.deepEqual(starts, [2, 2]);
+    });
+
+    it('S036: a restart that fails keeps no other from happening, of the same connector or another', async () => {
+      const world = await running();
+      await world.create('d');
+      await world.shows('d', 'RUNNING: RUNNING');
+      const { hosts } = world.runner();
+      const startsOf = (name: string): number => hosts.started.filter(({ connector }) => connector === name).length;
+      hosts.scripts.set('c', { fails: { at: 'start', error: broken } });
+      for (const name of ['c', 'd']) await world.clock.resolve(world.connectors.restart({ name, includeTasks: true, onlyFailed: false }));
+      await world.shows('c', 'RUNNING: FAILED');
+      await world.clock.until(() => startsOf('d') === 2);
+      await world.shows('d', 'RUNNING: RUNNING');
+      hosts.scripts.clear();
+      await world.clock.resolve(world.connectors.restart({ name: 'c', includeTasks: true, onlyFailed: true }));
+      await world.shows('c', 'RUNNING: RUNNING');
+      assert.equal(startsOf('d'), 2);
     });
 
     it('S038: a connector that cannot plan is FAILED with the reason, and plans again with a new configuration', async () => {

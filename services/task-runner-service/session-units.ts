@@ -16,7 +16,7 @@ import type { HostPool } from './host-pool.ts';
 import type { TaskLedgers } from './ledger.ts';
 import type { Questions } from './questions.ts';
 import { releaseUncommitted } from './release.ts';
-import type { RestartPolicy } from './restart-policy.ts';
+import { type RestartPolicy, restartPolicyOf } from './restart-policy.ts';
 import { loadTask } from './task-configs.ts';
 import { TaskUnit } from './task-unit.ts';
 import { type CodeEvents, type Owned, Unit, type UnitCode } from './unit.ts';
@@ -123,6 +123,7 @@ export class SessionUnits {
         this.#code.set(life, code);
         return code;
       },
+      restartPolicy: () => restartPolicyOf(this.#tools.restartPolicy, view.spec(unit.connector)?.value.config ?? {}),
       startedFor: () => startedFor(unit, view.spec(unit.connector)?.value),
     });
     return created;

@@ -43,7 +43,7 @@ export interface UnitEnvironment {
   readonly random: Random;
   readonly log: Logger;
   readonly registration: Registration;
-  readonly restartPolicy: RestartPolicy;
+  readonly restartPolicy: () => RestartPolicy;
   readonly version: string;
   readonly onSessionLost: () => void;
   /** The unit is IDLE and nobody wants it: it may be forgotten. */
@@ -256,7 +256,7 @@ export class Unit {
       return this.#dispatch({ type: 'moved' });
     }
     const history = { restarts: this.#restarts, startedAtMs: this.#startedAtMs };
-    const decision = decideRestart(restartPolicy, failure.kind, history, clock.monotonic(), random);
+    const decision = decideRestart(restartPolicy(), failure.kind, history, clock.monotonic(), random);
     this.#restarts = decision.restarts;
     this.#restartInMs = decision.restartInMs ?? 0;
     this.#error = failure.message;

@@ -1,6 +1,7 @@
 import { Type } from '@rocketmq-connect/sdk';
 import { CommonKeys, ErrorKeys, ThroughputKeys } from './common-keys.ts';
 import { PlacementKeys } from './placement-keys.ts';
+import { RestartKeys } from './restart-keys.ts';
 import { RocketmqSinkKeys, RocketmqSourceKeys } from './rocketmq-keys.ts';
 import { SinkKeys } from './sink-keys.ts';
 import { SourceKeys } from './source-keys.ts';
@@ -11,6 +12,7 @@ export const PipelineKeys = {
   source: Type.Object({
     ...CommonKeys,
     ...ErrorKeys,
+    ...RestartKeys,
     ...TopicCreationKeys,
     ...SourceKeys,
     ...RocketmqSourceKeys,
@@ -21,9 +23,13 @@ export const PipelineKeys = {
     ...CommonKeys,
     ...SinkKeys,
     ...ErrorKeys,
+    ...RestartKeys,
     ...TopicCreationKeys,
     ...RocketmqSinkKeys,
     ...ThroughputKeys,
     ...PlacementKeys,
   }),
 };
+
+/** What the scheduler and the runners read by themselves, where no reference is resolved. */
+export const MESH_KEYS: readonly string[] = ['tasks.isolation', ...Object.keys(RestartKeys), ...Object.keys(PlacementKeys)];

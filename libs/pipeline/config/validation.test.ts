@@ -98,6 +98,15 @@ describe('validateConnector', () => {
     );
   });
 
+  it('refuses references in what runners and schedulers read by themselves', () => {
+    for (const key of ['tasks.isolation', 'errors.restart', 'placement.labels']) {
+      const errors = errorsOf(
+        validateConnector(catalogue, '', { ...complete, [key]: '${env:X}' }, { env: { X: 'all' }, readFile: () => '' }),
+      );
+      assert.match(errors[key]?.join() ?? '', /where no reference is resolved/, key);
+    }
+  });
+
   it('refuses tags that no consumer could ask for, and expressions that are none', () => {
     const source = (tags: string) => errorsOf(validateConnector(catalogue, '', { ...complete, 'rocketmq.tags': tags }));
     const sink = (expression: string) =>

@@ -4,7 +4,7 @@ import type { ConfigKeyInfo, ConfigValidation, PluginInfo } from '../host-protoc
 import { type AnyPlugin, type Catalogue, pluginInfo } from '../plugins/catalogue.ts';
 import { configError, type FieldProblem, invalid, missing, tryConvertConfig } from './convert.ts';
 import { configKeys, fieldsOf } from './definition.ts';
-import { PipelineKeys } from './keys.ts';
+import { MESH_KEYS, PipelineKeys } from './keys.ts';
 import { type ReferenceSources, referencesIn, resolveReference, resolveValue } from './references.ts';
 import { pipelineRules, pipelineWarnings } from './rules.ts';
 import { hideSecrets } from './secrets.ts';
@@ -96,7 +96,12 @@ export function validateConnector(
   }
 
   const isComplete = ownKeys(sections, definition).every((key) => !unresolved.has(key) && values.get(key)?.errors.length === 0);
-  const all = [...problems, ...pipelineRules(definition, resolved, log), ...(isComplete ? ruleProblems(definition, own) : [])];
+  const all = [
+    ...problems,
+    ...referenceProblems(config),
+    ...pipelineRules(definition, resolved, log),
+    ...(isComplete ? ruleProblems(definition, own) : []),
+  ];
   for (const { field, message } of all) addError(values, field, message);
   const secretKeys = new Set([
     ...[...values.values()].flatMap(({ definition: key }) => (key.secret ? [key.name] : [])),
@@ -115,6 +120,12 @@ export function validateConnector(
     secretKeys: [...secretKeys],
     warnings: [...warnings, ...pipelineWarnings(definition, resolved, log), ...typoWarnings(config, values.keys())],
   };
+}
+
+function referenceProblems(config: Config): readonly FieldProblem[] {
+  return MESH_KEYS.filter((key) => referencesIn(config[key] ?? '').length > 0).map((field) => {
+    return { field, message: invalid(field, config[field] ?? '', 'It is read where no reference is resolved: write the value itself') };
+  });
 }
 
 /** Of a log that is not known here. */
