@@ -11,7 +11,7 @@ import { type Certificates, createCertificates } from './support/certificates.ts
 import { EtcdCluster } from './support/etcd-cluster.ts';
 import { LEASE_TTL_MS, Mesh } from './support/mesh.ts';
 import { NumberedFiles } from './support/numbered-files.ts';
-import { OwnerHistory } from './support/owner-history.ts';
+import { OwnershipWatch } from './support/ownership-watch.ts';
 import { rocketmq, useRocketmq } from './support/rocketmq.ts';
 import { waitFor } from './support/standalone.ts';
 
@@ -23,7 +23,7 @@ describe('a mesh of processes on one etcd and one RocketMQ', function () {
   let folder: string;
   let etcd: EtcdCluster;
   let store: EtcdStore;
-  let owners: OwnerHistory;
+  let owners: OwnershipWatch;
   let mesh: Mesh;
   /** Two pipelines; of every other connector a test has its own. */
   const names = ['a', 'b'];
@@ -36,7 +36,7 @@ describe('a mesh of processes on one etcd and one RocketMQ', function () {
     etcd = await EtcdCluster.start();
     folder = mkdtempSync(join(tmpdir(), 'rmqc-mesh-'));
     store = await EtcdStore.open({ endpoints: etcd.endpoints });
-    owners = new OwnerHistory(store, clusterKeys(CLUSTER));
+    owners = new OwnershipWatch(store, clusterKeys(CLUSTER));
     mesh = new Mesh({ etcd: etcd.endpoints, nameServer: rocketmq.nameServer, cluster: CLUSTER, folder });
     await mesh.start({ 'config-service': 2, scheduler: 2, 'task-runner': 3, gateway: 2 });
     for (const name of names) await createPipeline(name);
@@ -242,7 +242,7 @@ describe('a mesh of processes on one etcd and one RocketMQ', function () {
   it('S002: while etcd is away runners stop their tasks by themselves and health says so; then each task starts again, once', async () => {
     grow();
     const before = await balanced();
-    const claims = new Map(before.map(({ id }) => [id, owners.claimsOf(id).length]));
+    const claims = new Map(before.map(({ id }) => [id, owners.claimsOf(id)]));
     await etcd.first.kill();
     const stopped = (): boolean => mesh.all('task-runner').every(({ output }) => /the session is over/.test(output()));
     await waitFor(stopped, 'every runner has ended its tasks', LEASE_TTL_MS + 20_000);
@@ -262,14 +262,14 @@ describe('a mesh of processes on one etcd and one RocketMQ', function () {
       'the same processes',
     );
     // Until their leases are over, etcd knows the claims of before.
-    const claimedAgain = (): boolean => before.every(({ id }) => owners.claimsOf(id).length > (claims.get(id) ?? 0));
+    const claimedAgain = (): boolean => before.every(({ id }) => owners.claimsOf(id) > (claims.get(id) ?? 0));
     await waitFor(claimedAgain, 'every unit is claimed again', LEASE_TTL_MS + 60_000);
     await balanced();
     for (const gateway of mesh.all('gateway')) {
       await waitFor(async () => (await fetch(`${gateway.url}/health`)).status === 200, 'health is well again');
     }
     await assertAllArrived();
-    for (const { id } of before) assert.equal(owners.claimsOf(id).length, (claims.get(id) ?? 0) + 1, id);
+    for (const { id } of before) assert.equal(owners.claimsOf(id), (claims.get(id) ?? 0) + 1, id);
   });
 });
 

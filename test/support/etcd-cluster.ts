@@ -84,6 +84,21 @@ export class EtcdCluster {
     admin.close();
   }
 
+  /** How many leases there are. */
+  async leases(): Promise<number> {
+    const admin = new Etcd3({ hosts: this.first.address });
+    const { leases } = await admin.leaseClient.leaseLeases();
+    admin.close();
+    return leases.length;
+  }
+
+  /** Forgets the history before a revision. */
+  async compact(revision: bigint): Promise<void> {
+    const admin = new Etcd3({ hosts: this.first.address });
+    await admin.kv.compact({ revision: String(revision), physical: true });
+    admin.close();
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.members.map((member) => member.kill()));
     rmSync(this.#directory, { recursive: true, force: true });

@@ -30,6 +30,7 @@ export interface MeshOptions {
   readonly cluster: string;
   readonly folder: string;
   readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export const LEASE_TTL_MS = 5_000;
@@ -67,7 +68,8 @@ export class Mesh {
     };
     const given = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
     const all = [BIN, kind, ...given, ...(this.#options.args ?? []), ...args];
-    const child = spawn(process.execPath, all, { cwd: folder, env: { PATH: process.env['PATH'] }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const env = { PATH: process.env['PATH'], ...this.#options.env };
+    const child = spawn(process.execPath, all, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
     const ended = once(child, 'exit');

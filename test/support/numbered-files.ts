@@ -52,6 +52,13 @@ export class NumberedFiles {
     return faults;
   }
 
+  /** Lines that are in the sink's files more than once, and how often. */
+  doubles(copy: string): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const line of linesOf(copy)) counts.set(line, (counts.get(line) ?? 0) + 1);
+    return new Map([...counts].filter(([, count]) => count > 1));
+  }
+
   get total(): number {
     return this.#counts.reduce((sum, count) => sum + count, 0);
   }
@@ -61,16 +68,14 @@ export class NumberedFiles {
     const seen = this.#counts.map(() => new Set<number>());
     const last = this.#counts.map(() => -1);
     const faults = { missing: 0, doubled: 0, disordered: 0 };
-    for (const path of copiesOf(copy)) {
-      for (const line of readFileSync(path, 'utf8').split('\n').slice(0, -1)) {
-        const [file = -1, number = -1] = line.split(':').map(Number);
-        const numbers = seen[file];
-        if (numbers === undefined) throw new Error(`${path} has a line that nobody wrote: ${line}`);
-        if (numbers.has(number)) faults.doubled++;
-        else if (number < (last[file] ?? -1)) faults.disordered++;
-        else last[file] = number;
-        numbers.add(number);
-      }
+    for (const line of linesOf(copy)) {
+      const [file = -1, number = -1] = line.split(':').map(Number);
+      const numbers = seen[file];
+      if (numbers === undefined) throw new Error(`${copy} has a line that nobody wrote: ${line}`);
+      if (numbers.has(number)) faults.doubled++;
+      else if (number < (last[file] ?? -1)) faults.disordered++;
+      else last[file] = number;
+      numbers.add(number);
     }
     for (const [file, count] of this.#counts.entries()) faults.missing += count - (seen[file]?.size ?? 0);
     return faults;
@@ -83,7 +88,11 @@ export interface Faults {
   readonly disordered: number;
 }
 
-/** The files that a sink of several tasks writes. */
+/** Of the files that a sink of several tasks writes. */
+function linesOf(copy: string): string[] {
+  return copiesOf(copy).flatMap((path) => readFileSync(path, 'utf8').split('\n').slice(0, -1));
+}
+
 function copiesOf(copy: string): string[] {
   if (!existsSync(dirname(copy))) return [];
   const name = basename(copy);

@@ -1,0 +1,13 @@
+import { useRocketmq } from '../support/rocketmq.ts';
+import { runChaos } from './chaos.ts';
+
+describe('a mesh of real processes under faults', function () {
+  this.timeout(600_000);
+  before(async function () {
+    await useRocketmq(this);
+  });
+
+  it('S002, S028, S133: loses no line, keeps their order, and its history keeps the invariants', async () => {
+    await runChaos({ seed: 7, rounds: 3 });
+  });
+});
