@@ -257,6 +257,21 @@ describe("the runner's session", () => {
       await session.close();
     });
 
+    it('tells that the runner is about to leave, from then on, also where its first attempt fails', async () => {
+      const { clock, client, opened, registered } = setUp();
+      const session = await opened();
+      const isLeaving = (): boolean => StoredRunner.fromJSON(JSON.parse(registered()?.value ?? '{}')).leaving;
+      const under = session.reregister();
+      client.failNext({ outcome: 'unavailable' }, 'txn');
+      await clock.resolve(session.leave());
+      await under;
+      assert.equal(isLeaving(), true);
+      await session.reregister();
+      assert.equal(isLeaving(), true);
+      assert.ok(session.live);
+      await session.close();
+    });
+
     it('decides a claim of unknown outcome: it can no longer land', async () => {
       const { clock, server, client, opened } = setUp();
       const session = await opened();

@@ -165,6 +165,18 @@ export class Session {
     return this.#reregistering;
   }
 
+  /**
+   * Tells the scheduler that the runner is about to stop, so that it places elsewhere what the runner has. The session lasts on. Rejects when it
+   * is over.
+   */
+  async leave(): Promise<void> {
+    // One that is under way does not say it yet.
+    await this.#reregistering?.catch(() => undefined);
+    const leaving = encodeStored(StoredRunner, { ...this.#options.runner, leaving: true });
+    this.#registration = { ...this.#registration, value: leaving };
+    await this.reregister();
+  }
+
   /** The session has ended by itself and all hosts are gone: gives everything it owned free at once, instead of at the lease's end. */
   async confirmEnded(): Promise<void> {
     if (this.live) throw new Error('confirmEnded of a session that lasts: close it instead');

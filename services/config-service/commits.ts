@@ -7,19 +7,25 @@ import { CommitQueue } from './commit-queue.ts';
 import type { ConfigContext } from './context.ts';
 
 /** Commits of positions, and the read that a new owner starts from. */
-export function commitHandlers(context: ConfigContext): Handlers<CommitServiceDefinition> {
+export function commitHandlers(context: ConfigContext, stopping: AbortSignal): Handlers<CommitServiceDefinition> {
   // One queue over all streams: a task that changed its connection must not overtake itself.
   const queue = new CommitQueue(context);
   return {
-    commit: (requests) => answers(queue, requests),
+    commit: (requests) => answers(queue, requests, stopping),
     read: ({ connector }) => read(context, connector),
   };
 }
 
-/** Answers in the order of arrival per task; tasks do not wait for each other. */
-function answers(queue: CommitQueue, requests: AsyncIterable<CommitRequest>): AsyncIterable<CommitResponse> {
-  const responses = new Mailbox<CommitResponse>();
+/**
+ * Answers in the order of arrival per task; tasks do not wait for each other. When the service stops, the stream ends once what has arrived is
+ * answered: its runner then commits elsewhere at once, instead of waiting for answers of a process that is gone.
+ */
+function answers(queue: CommitQueue, requests: AsyncIterable<CommitRequest>, stopping: AbortSignal): AsyncIterable<CommitResponse> {
   const outstanding = new Set<Promise<void>>();
+  const onStop = (): void => void Promise.all(outstanding).then(() => responses.end());
+  const responses = new Mailbox<CommitResponse>();
+  if (stopping.aborted) onStop();
+  else stopping.addEventListener('abort', onStop, { once: true });
   void (async () => {
     try {
       for await (const request of requests) {
@@ -31,6 +37,8 @@ function answers(queue: CommitQueue, requests: AsyncIterable<CommitRequest>): As
       responses.end();
     } catch (error) {
       responses.fail(error);
+    } finally {
+      stopping.removeEventListener('abort', onStop);
     }
   })();
   return responses;

@@ -11,6 +11,7 @@ import { AlterWatch } from './alteration.ts';
 import { commitHandlers } from './commits.ts';
 import { connectorHandlers } from './connectors.ts';
 import type { ConfigContext } from './context.ts';
+import { departuresOver } from './departures.ts';
 import { lifecycleHandlers } from './lifecycle.ts';
 import { offsetHandlers } from './offsets.ts';
 import { pluginHandlers } from './plugins.ts';
@@ -37,6 +38,8 @@ export interface ConfigServiceDeps {
 export interface ConfigService {
   readonly implementations: readonly Implementation[];
   start(): Promise<void>;
+  /** Before it stops, and while others still find it: resolves when nobody who is about to stop needs it any more. */
+  drain(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -61,9 +64,10 @@ export function createConfigService(deps: ConfigServiceDeps): ConfigService {
       implement(OffsetServiceDefinition, offsetHandlers(context, alters)),
       implement(PluginServiceDefinition, pluginHandlers(context)),
       implement(TaskSetServiceDefinition, { publish: (request) => publishTaskSet(context, request) }),
-      implement(CommitServiceDefinition, commitHandlers(context)),
+      implement(CommitServiceDefinition, commitHandlers(context, stopping.signal)),
     ],
     start: async () => sweeper.start(),
+    drain: () => departuresOver(context),
     stop: async () => {
       stopping.abort(new Error('config-service stops'));
       await sweeper.stop();

@@ -14,7 +14,7 @@ import { createLogger } from '@rocketmq-connect/telemetry/pino';
 import type { TraceContext } from '@rocketmq-connect/tracing';
 import { advertisedAddress } from './advertised.ts';
 import { checkExposure } from './exposure.ts';
-import { Peers } from './peers.ts';
+import { Peers, type Registrations } from './peers.ts';
 import { meshTls } from './pem-files.ts';
 import { listenForEnd } from './signals.ts';
 import { dataDirectory, etcdConnection, openStore } from './store.ts';
@@ -60,6 +60,8 @@ export interface ProcessService {
   readonly registersAs?: 'config' | 'scheduler' | 'gateway';
   readonly implementations: readonly Implementation[];
   start(): Promise<void>;
+  /** Before its registration is taken back: resolves when nobody who is about to stop needs it any more. */
+  drain?(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -157,15 +159,17 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
     );
     server = bound;
     undo.push(() => bound.stop(STOP_GRACE_MS));
+    let registrations: Registrations = new Map();
     for (const service of services) {
       undo.push(() => service.stop());
+      // Nobody comes any more while a service stops; but services that stop before it, here or elsewhere, may need it.
+      undo.push(async () => registrations.get(service)?.stop());
+      undo.push(async () => {
+        if (registrations.has(service)) await service.drain?.();
+      });
       await service.start();
     }
-    if (watch !== undefined) {
-      const registrations = await peers.register(services, context);
-      // First of all, so that nobody comes any more while the services stop.
-      undo.push(registrations.stop);
-    }
+    if (watch !== undefined) registrations = await peers.register(services, context);
     started = true;
     showServing();
     return { context, stop };

@@ -16,6 +16,9 @@ interface PeersDeps {
   readonly settings: Settings;
 }
 
+/** Of the services that others look for. */
+export type Registrations = ReadonlyMap<ProcessService, ServiceRegistration>;
+
 /** How a process finds the others and is found: by fixed addresses (`peers`), or by registrations in the store. */
 export class Peers {
   readonly #deps: PeersDeps;
@@ -37,22 +40,21 @@ export class Peers {
   }
 
   /** Resolves when all were registered for the first time. */
-  async register(services: readonly ProcessService[], context: ProcessContext): Promise<{ stop(): Promise<void> }> {
+  async register(services: readonly ProcessService[], context: ProcessContext): Promise<Registrations> {
     const { keys, clock, log, settings } = this.#deps;
     const store = await this.#deps.openStore();
-    const registrations = services.flatMap(({ registersAs: kind }): ServiceRegistration[] => {
-      if (kind === undefined) return [];
+    const { id, version } = context;
+    const { leaseTtlMs: ttlMs } = settings;
+    const registrations = new Map<ProcessService, ServiceRegistration>();
+    for (const service of services) {
+      const kind = service.registersAs;
+      if (kind === undefined) continue;
       const onTrouble = (error: Error): void => log.warn(`cannot register, trying on: ${error.message}`, { kind });
-      const { id, version } = context;
-      return [
-        registerService({ store, keys, clock, kind, id, endpoint: context.address(), version, ttlMs: settings.leaseTtlMs, onTrouble }),
-      ];
-    });
-    const stop = async (): Promise<void> => {
-      await Promise.all(registrations.map((registration) => registration.stop()));
-    };
-    await Promise.all(registrations.map(({ registered }) => registered));
-    return { stop };
+      const options = { store, keys, clock, kind, id, endpoint: context.address(), version, ttlMs, onTrouble };
+      registrations.set(service, registerService(options));
+    }
+    await Promise.all([...registrations.values()].map(({ registered }) => registered));
+    return registrations;
   }
 
   close(): void {

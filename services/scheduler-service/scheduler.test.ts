@@ -75,6 +75,22 @@ describe('the scheduler', () => {
     await world.stop();
   });
 
+  it('S028: a runner that says it is leaving keeps nothing, and only what it had moves', async () => {
+    const world = await World.with(['r1', 'r2', 'r3']);
+    for (const name of ['a', 'b', 'c']) await world.connector(name, 3);
+    await world.settle();
+    const before = world.targets();
+    await world.runner('r2', { leaving: true });
+    await world.settle(1_000);
+    const after = world.targets();
+    assert.equal(after.size, before.size);
+    for (const [unit, runner] of after) {
+      assert.notEqual(runner, 'r2');
+      if (before.get(unit) !== 'r2') assert.equal(runner, before.get(unit));
+    }
+    await world.stop();
+  });
+
   it('without a delay, units of a runner that is gone move at once, its row goes, and only they move', async () => {
     const world = await World.with(['r1', 'r2', 'r3']);
     for (const name of ['a', 'b', 'c']) await world.connector(name, 3);

@@ -71,7 +71,7 @@ export class SnapshotReader {
       runners: [...found.runners.values()].flatMap((kv) => {
         const runner = this.#decode(StoredRunner, kv);
         const id = lastSegment(kv.key);
-        return runner === null ? [] : [{ ...runner, id, draining: drained.has(id) }];
+        return runner === null ? [] : [{ ...runner, id, draining: runner.leaving || drained.has(id) }];
       }),
       rows,
       owners: this.#owners(found.owners),

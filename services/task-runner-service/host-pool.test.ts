@@ -92,6 +92,20 @@ function placeForEver(pool: HostPool, units: readonly string[]): { culprits: str
 }
 
 describe('the host pool', () => {
+  it('has hosts ready for units that are about to come, as many as they would get, and ends them when they do not come', async () => {
+    const { clock, hosts, pool } = given(3);
+    pool.place('a', 1, shared, deaf);
+    pool.prepare(shared, 1);
+    pool.prepare(shared, 1);
+    assert.deepEqual(hosts.alive(), ['h0', 'h1']);
+    pool.prepare(shared, 9);
+    assert.deepEqual(hosts.alive(), ['h0', 'h1', 'h2']);
+    pool.place('b', 1, shared, deaf);
+    assert.deepEqual(hosts.alive(), ['h0', 'h1', 'h2'], 'it takes one that is there');
+    await clock.advance(10_000);
+    assert.deepEqual(hosts.alive(), ['h0', 'h1']);
+  });
+
   it('starts hosts on demand, the least loaded first, never more than its count', () => {
     const { pool } = given();
     pool.place('connector', 0, shared, deaf);

@@ -96,6 +96,15 @@ export class HostPool {
     this.#suspects.forget(unit);
   }
 
+  /** So many units are about to come: those that would wait for a host to start find it started. It ends when they do not come. */
+  prepare({ kind, group }: Home, units: number): void {
+    if (!this.has(kind)) return;
+    const there = this.#usable(kind, group).filter((host) => !host.asked);
+    const busy = there.filter((host) => host.units.size > 0).length;
+    const wanted = Math.min(units, this.#options.hostCount - busy);
+    for (let idle = there.length - busy; idle < wanted; idle++) this.#endIfIdle(this.#open(kind, group));
+  }
+
   has(kind: HostKind): boolean {
     return this.#options.hosts[kind] !== undefined;
   }

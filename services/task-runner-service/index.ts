@@ -85,6 +85,7 @@ export function createTaskRunner(deps: TaskRunnerDeps): TaskRunner {
   const runner = new Runner({
     ...deps,
     leaseTtlMs: settings.leaseTtlMs,
+    handOverTimeoutMs: settings.handOverTimeoutMs,
     plugins: () => loadPluginRefs(questions, settings.taskStartTimeoutMs, log),
     tools: {
       store,

@@ -62,6 +62,7 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
       planTimeoutMs: tasks.planTimeoutMs,
       askTimeoutMs: tasks.askTimeoutMs,
       hookLimits: { pollMs: tasks.pollTimeoutMs, putMs: tasks.putTimeoutMs, flushMs: tasks.flushTimeoutMs },
+      ...(context.etcd === undefined ? { handOverTimeoutMs: 0 } : {}),
       hostCount: settings.runner.hosts === 0 ? availableParallelism() : settings.runner.hosts,
     },
     onUnkillable: (message) => {

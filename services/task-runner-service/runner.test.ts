@@ -3,6 +3,7 @@ import { SimulatedRpc } from '@rocketmq-connect/mesh/simulated';
 import type { SimulatedClient } from '@rocketmq-connect/metadata-store/simulated';
 import { DeadlineWord } from '@rocketmq-connect/pipeline/task-host';
 import { RunnerServiceDefinition } from '@rocketmq-connect/proto/runner';
+import { StoredRunner } from '@rocketmq-connect/proto/storage';
 import { quietLogger } from '../../test/support/quiet-logger.ts';
 import { ScriptedHosts } from '../../test/support/scripted-hosts.ts';
 import { UnitsWorld } from '../../test/support/units-world.ts';
@@ -103,6 +104,41 @@ describe('a task runner', () => {
     world.place();
     await world.shows('c', 'RUNNING: RUNNING');
     assert.deepEqual([r2.hosts.task('c')?.position, r2.hosts.task('c')?.start.uncleanMarks], [9, []]);
+  });
+
+  it('S028: before it stops it gives its units away: each runs on until another runner is ready to take it', async () => {
+    const { world, runners } = await given('r1', 'r2');
+    const [r1, r2] = runners;
+    await world.create('c');
+    await world.shows('c', 'RUNNING: RUNNING');
+    await world.store.client('s1').txn({ compare: [], then: [{ op: 'put', key: world.keys.leader, value: 's1' }] });
+    const stopped = r1.service.stop();
+    const isLeaving = (): boolean => {
+      return world.store.peek(world.keys.runners).some(({ value }) => StoredRunner.fromJSON(JSON.parse(value)).leaving);
+    };
+    await world.clock.until(isLeaving);
+    await world.clock.advance(1_000);
+    assert.notEqual(r1.hosts.task('c'), undefined, 'nobody has taken it yet');
+    world.placeOn = () => 'r2';
+    world.place();
+    await world.clock.resolve(stopped);
+    assert.equal(r1.hosts.alive.size, 0);
+    await world.shows('c', 'RUNNING: RUNNING');
+    assert.deepEqual(r2.hosts.task('c')?.start.uncleanMarks, []);
+  });
+
+  it('stops by itself what nobody takes from it in time, or where nobody leads', async () => {
+    for (const hasLeader of [true, false]) {
+      const { world, runners } = await given('r1');
+      await world.create('c');
+      await world.shows('c', 'RUNNING: RUNNING');
+      const client = world.store.client('s1');
+      if (hasLeader) await client.txn({ compare: [], then: [{ op: 'put', key: world.keys.leader, value: 's1' }] });
+      const beganMs = world.clock.monotonic();
+      await world.clock.resolve(runners[0].service.stop());
+      assert.equal(world.clock.monotonic() - beganMs >= 3_000, hasLeader);
+      assert.deepEqual([world.owners(), world.store.peek(world.keys.runners)], [{}, []]);
+    }
   });
 
   it('S133, S002: cut off from the store, everything of it has ended before its lease can expire (invariant 6); it joins again by itself', async () => {

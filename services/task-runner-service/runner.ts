@@ -16,6 +16,7 @@ export interface RunnerOptions {
   readonly capacity: number;
   readonly logKeepsPositions?: boolean;
   readonly leaseTtlMs: number;
+  readonly handOverTimeoutMs: number;
   readonly deadline: DeadlineWord;
   /** How the lease of the session is kept, if not in this thread. */
   readonly openLease?: OpenLease;
@@ -35,6 +36,7 @@ export class Runner {
   #session: Session | null = null;
   #units: SessionUnits | null = null;
   #ending: Promise<void> = Promise.resolve();
+  #stopped: Promise<void> | null = null;
 
   constructor(options: RunnerOptions) {
     this.#options = options;
@@ -62,10 +64,16 @@ export class Runner {
     await this.#join();
   }
 
-  /** Stops every unit, commits and releases it, and leaves. */
-  async stop(): Promise<void> {
+  /** Hands every unit over or, where nobody takes it, stops, commits and releases it; and leaves. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
     const { pool, commitStream, log } = this.#options.tools;
     if (this.#stopping.signal.aborted) return;
+    await this.#handOver();
     this.#stopping.abort(new ConnectError('unavailable', 'the runner stops', { code: 'RUNNER_STOPPED' }));
     await this.#units?.stop();
     await this.#ending;
@@ -78,6 +86,27 @@ export class Runner {
 
   stats(): TaskStats[] {
     return this.#units?.stats() ?? [];
+  }
+
+  /**
+   * Lets others take the units over one by one while all still run here: who takes one waits for it ready to run, so that it pauses for a moment only.
+   * Whatever nobody takes in time is stopped without.
+   */
+  async #handOver(): Promise<void> {
+    const { tools, handOverTimeoutMs } = this.#options;
+    const { store, keys, clock, log } = tools;
+    const [session, units] = [this.#session, this.#units];
+    if (session === null || units === null || units.isEmpty || handOverTimeoutMs === 0) return;
+    const late = new AbortController();
+    const handOver = async (): Promise<void> => {
+      const { kv: leader } = await store.get(keys.leader);
+      if (leader === null) return;
+      await session.leave();
+      await units.emptied();
+    };
+    const handedOver = handOver().catch((error: unknown) => log.debug('nothing could be handed over', { error: String(error) }));
+    await Promise.race([handedOver, sleep(clock, handOverTimeoutMs, late.signal).catch(() => undefined)]);
+    late.abort(new Error('it is handed over'));
   }
 
   #follow(): void {
@@ -101,6 +130,7 @@ export class Runner {
         zone,
         capacity,
         logKeepsPositions,
+        leaving: false,
         ...this.#plugins,
         version,
       },

@@ -13,6 +13,7 @@ import { Committer } from './committer.ts';
 import { ConnectorUnit } from './connector-unit.ts';
 import { type ClusterView, desiredUnits, startedFor } from './desired.ts';
 import type { HostPool } from './host-pool.ts';
+import { homeOf } from './isolation.ts';
 import type { TaskLedgers } from './ledger.ts';
 import type { Questions } from './questions.ts';
 import { releaseUncommitted } from './release.ts';
@@ -82,10 +83,19 @@ export class SessionUnits {
     for (const code of this.#code.values()) if (code instanceof ConnectorUnit) code.planIfDue();
   }
 
+  get isEmpty(): boolean {
+    return this.#lives.size === 0;
+  }
+
+  /** Resolves when there is no unit any more. */
+  async emptied(): Promise<void> {
+    if (!this.isEmpty) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
+  }
+
   /** Stops, commits and releases everything; resolves when nothing is owned any more. */
   async stop(): Promise<void> {
     this.follow(undefined);
-    if (this.#lives.size > 0) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
+    await this.emptied();
   }
 
   /** The session is over: nothing is written any more. Ending the hosts is the caller's. */
@@ -115,8 +125,9 @@ export class SessionUnits {
         if (this.#lives.get(life) === created) this.#lives.delete(life);
         this.#code.delete(life);
         if (unit.task === undefined && view.spec(unit.connector) === undefined) this.#tools.ledgers.forget(unit.connector);
-        if (this.#lives.size === 0) this.#forgetAll();
+        if (this.isEmpty) this.#forgetAll();
       },
+      onWaiting: () => this.#warmUp(unit.connector),
       createCode: (owned, events) => {
         const code =
           unit.task === undefined ? this.#connectorCode(life, owned, events, logOfUnit) : this.#taskCode(life, owned, events, logOfUnit);
@@ -127,6 +138,14 @@ export class SessionUnits {
       startedFor: () => startedFor(unit, view.spec(unit.connector)?.value),
     });
     return created;
+  }
+
+  /** Whoever holds the unit still runs it: the pause until it runs here is shorter when its host is up by then. */
+  #warmUp(connector: string): void {
+    const spec = this.#tools.view.spec(connector)?.value;
+    if (spec === undefined) return;
+    const waiting = [...this.#lives.values()].filter(({ phase, unit }) => phase === 'WAITING' && unit.task !== undefined);
+    this.#tools.pool.prepare(homeOf(connector, spec.config), waiting.length);
   }
 
   #connectorCode(life: string, owned: Owned, events: CodeEvents, log: Logger): UnitCode {

@@ -10,6 +10,8 @@ export interface RunnerSettings {
   readonly taskStopTimeoutMs: number;
   /** After this a last commit that nobody takes is given up, and the unit released without it. */
   readonly releaseTimeoutMs: number;
+  /** Before it stops, a runner gives the scheduler so long to place elsewhere what it has; 0: nobody else could take it. */
+  readonly handOverTimeoutMs: number;
   readonly planTimeoutMs: number;
   readonly hookLimits: Omit<HookLimits, 'stopMs'>;
   /** For what a person waits for: validating, describing. */
@@ -33,6 +35,7 @@ export const defaultRunnerSettings: RunnerSettings = {
   taskStartTimeoutMs: 60_000,
   taskStopTimeoutMs: 5_000,
   releaseTimeoutMs: 30_000,
+  handOverTimeoutMs: 3_000,
   planTimeoutMs: 60_000,
   hookLimits: { pollMs: 300_000, putMs: 300_000, flushMs: 300_000 },
   // Below the 10 s after which a caller gives up: the answer names what hangs, a broken call does not.

@@ -46,6 +46,8 @@ export interface UnitEnvironment {
   readonly restartPolicy: () => RestartPolicy;
   readonly version: string;
   readonly onSessionLost: () => void;
+  /** Another runner still has the unit. */
+  readonly onWaiting: () => void;
   /** The unit is IDLE and nobody wants it: it may be forgotten. */
   readonly onIdle: () => void;
   readonly createCode: (owned: Owned, events: CodeEvents) => UnitCode;
@@ -207,6 +209,7 @@ export class Unit {
   #awaitBlocker(): void {
     if (this.#blocker === null) return this.#wait(CLAIM_SOON_MS, { type: 'unblocked' });
     const { range, revision } = this.#blocker;
+    this.#env.onWaiting();
     const unblocked = (): void => {
       this.#cancelWait();
       this.#dispatch({ type: 'unblocked' });

@@ -212,6 +212,7 @@ export class TestRunner {
       plugins,
       brokenPlugins: [],
       logKeepsPositions: false,
+      leaving: false,
       version: '',
     };
     const value = JSON.stringify(StoredRunner.toJSON(stored));

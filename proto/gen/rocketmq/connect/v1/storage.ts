@@ -188,6 +188,8 @@ export interface StoredRunner {
   brokenPlugins: BrokenPlugin[];
   /** Its message log keeps the positions of sinks, so that none are committed. */
   logKeepsPositions: boolean;
+  /** It is about to stop: what it has is placed elsewhere while it still runs it. */
+  leaving: boolean;
 }
 
 export interface StoredRunner_LabelsEntry {
@@ -2559,6 +2561,7 @@ function createBaseStoredRunner(): StoredRunner {
     version: "",
     brokenPlugins: [],
     logKeepsPositions: false,
+    leaving: false,
   };
 }
 
@@ -2593,6 +2596,9 @@ export const StoredRunner: MessageFns<StoredRunner> = {
     }
     if (message.logKeepsPositions !== false) {
       writer.uint32(80).bool(message.logKeepsPositions);
+    }
+    if (message.leaving !== false) {
+      writer.uint32(88).bool(message.leaving);
     }
     return writer;
   },
@@ -2693,6 +2699,14 @@ export const StoredRunner: MessageFns<StoredRunner> = {
             message.logKeepsPositions = reader.bool();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.leaving = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2738,6 +2752,7 @@ export const StoredRunner: MessageFns<StoredRunner> = {
         : isSet(object.log_keeps_positions)
         ? globalThis.Boolean(object.log_keeps_positions)
         : false,
+      leaving: isSet(object.leaving) ? globalThis.Boolean(object.leaving) : false,
     };
   },
 
@@ -2779,6 +2794,9 @@ export const StoredRunner: MessageFns<StoredRunner> = {
     if (message.logKeepsPositions !== false) {
       obj.logKeepsPositions = message.logKeepsPositions;
     }
+    if (message.leaving !== false) {
+      obj.leaving = message.leaving;
+    }
     return obj;
   },
 
@@ -2805,6 +2823,7 @@ export const StoredRunner: MessageFns<StoredRunner> = {
     message.version = object.version ?? "";
     message.brokenPlugins = object.brokenPlugins?.map((e) => BrokenPlugin.fromPartial(e)) || [];
     message.logKeepsPositions = object.logKeepsPositions ?? false;
+    message.leaving = object.leaving ?? false;
     return message;
   },
 };
