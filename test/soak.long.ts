@@ -128,8 +128,15 @@ describe('a mesh of real processes over an hour', function () {
         cpu.toFixed(1),
       );
     }
-    const warm = stores.filter((each) => each.minute > WARM_MINUTES);
-    console.log(`    ${lines.total} lines, ${churns} connectors came and went; etcd: ${JSON.stringify([warm[0], warm.at(-1)])}`);
+    const [first, last] = [stores.find((each) => each.minute > WARM_MINUTES), stores.at(-1)];
+    assert.ok(first !== undefined && last !== undefined);
+    recordRow('soak.md', MINUTES, `etcd: ${first.keys} → ${last.keys} keys, ${first.leases} → ${last.leases} leases`, ...Array(7).fill(''));
+    console.log(`    ${lines.total} lines; ${churns} connectors came and went`);
+    assert.equal(last.leases, first.leases);
+    for (const own of samples.values()) {
+      const sockets = own.filter((each) => each.minute > WARM_MINUTES).map((each) => each.sockets);
+      assert.ok((sockets.at(-1) ?? 0) <= Math.max(...sockets.slice(0, sockets.length / 2)), `sockets: ${sockets}`);
+    }
   });
 });
 
