@@ -107,6 +107,21 @@ describe('the units of a runner', () => {
     for (const [key, owner] of unmoved) assert.equal(world.owners()[key], owner);
   });
 
+  it('S028: has a host up for a task that another runner is still about to give away', async () => {
+    const world = await UnitsWorld.open('r1', 'r2');
+    world.runner().hosts.scripts.set('c', { hangs: 'stop' });
+    await world.create('c');
+    await world.shows('c', 'RUNNING: RUNNING');
+    world.placeOn = (unit) => (unit === 'tasks/c/0' ? 'r2' : 'r1');
+    world.place();
+    for (const runner of world.runners.values()) runner.follow();
+    await world.clock.advance(1_000);
+    assert.ok(Object.keys(world.owners()).some((key) => key.endsWith('/0')), 'r1 has it');
+    assert.deepEqual([world.runner('r2').hosts.alive.size, world.runner('r2').hosts.started], [1, []]);
+    await world.clock.until(() => world.runner('r2').hosts.task('c') !== undefined);
+    assert.equal(world.runner('r2').hosts.alive.size, 1);
+  });
+
   describe('when code fails', () => {
     it('S031: a task that fails for its configuration stays FAILED, and starts when a user restarts it', async () => {
       const world = await UnitsWorld.open('r1');
