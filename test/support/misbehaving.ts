@@ -75,6 +75,8 @@ function misbehave(config: Config, hook: string): Promise<void> | undefined {
   switch (config.does) {
     case 'hang':
       return new Promise(() => undefined);
+    case 'dawdle':
+      return new Promise((resolve) => setTimeout(resolve, 4_000));
     case 'block':
       block();
       return undefined;
