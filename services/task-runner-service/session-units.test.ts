@@ -116,7 +116,10 @@ describe('the units of a runner', () => {
     world.place();
     for (const runner of world.runners.values()) runner.follow();
     await world.clock.advance(1_000);
-    assert.ok(Object.keys(world.owners()).some((key) => key.endsWith('/0')), 'r1 has it');
+    assert.ok(
+      Object.keys(world.owners()).some((key) => key.endsWith('/0')),
+      'r1 has it',
+    );
     assert.deepEqual([world.runner('r2').hosts.alive.size, world.runner('r2').hosts.started], [1, []]);
     await world.clock.until(() => world.runner('r2').hosts.task('c') !== undefined);
     assert.equal(world.runner('r2').hosts.alive.size, 1);
