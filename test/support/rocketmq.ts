@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,11 +37,95 @@ export async function mqadmin(...args: readonly string[]): Promise<string> {
   return (await promisify(execFile)(SCRIPT, ['admin', ...args])).stdout;
 }
 
+export interface OtherClusterOptions {
+  /** From this port on, counted from the first one of the plain cluster. */
+  readonly portOffset: number;
+  /** As `ROCKETMQ_BROKERS`. */
+  readonly brokers?: string;
+  /** Lines for the configuration of its brokers. */
+  readonly brokerConf?: readonly string[];
+  readonly javaOptions?: readonly string[];
+  /** For mqadmin, where the cluster asks who it is. */
+  readonly admin?: { readonly accessKey: string; readonly secretKey: string };
+}
+
+/** A cluster of its own, without a proxy and without a past, beside the plain one. */
+export class OtherCluster {
+  readonly nameServer: string;
+  readonly #directory: string;
+  readonly #env: NodeJS.ProcessEnv;
+
+  private constructor(name: string, options: OtherClusterOptions) {
+    const port = FIRST_PORT + options.portOffset;
+    this.nameServer = `127.0.0.1:${port}`;
+    this.#directory = `${DIRECTORY}-${name}`;
+    this.#env = {
+      ...process.env,
+      ROCKETMQ_DIR: this.#directory,
+      ROCKETMQ_LIB: join(DIRECTORY, `lib-${process.env['ROCKETMQ_VERSION'] ?? '5.4.0'}`),
+      ROCKETMQ_PORT: String(port),
+      ROCKETMQ_PROXY: 'no',
+      ROCKETMQ_BROKERS: options.brokers ?? 'broker-a',
+      ROCKETMQ_BROKER_CONF: options.brokerConf?.join('\n') ?? '',
+      ROCKETMQ_JAVA_OPTIONS: options.javaOptions?.join(' ') ?? '',
+    };
+  }
+
+  /** The jars are those of the plain cluster, which must have run once. */
+  static async start(name: string, options: OtherClusterOptions): Promise<OtherCluster> {
+    const cluster = new OtherCluster(name, options);
+    await cluster.#script('down');
+    rmSync(cluster.#directory, { recursive: true, force: true });
+    mkdirSync(join(cluster.#directory, 'home', 'conf'), { recursive: true });
+    if (options.admin !== undefined) {
+      const { accessKey, secretKey } = options.admin;
+      writeFileSync(join(cluster.#directory, 'home', 'conf', 'tools.yml'), `accessKey: ${accessKey}\nsecretKey: ${secretKey}\n`);
+    }
+    await cluster.up();
+    return cluster;
+  }
+
+  /** Starts those of its servers that do not run. */
+  async up(): Promise<void> {
+    await this.#script('up');
+  }
+
+  mqadmin(...args: readonly string[]): Promise<string> {
+    return this.#script('admin', ...args);
+  }
+
+  /** `broker` is the first one; others are named like `broker-a.1` and `broker-b`. */
+  kill(server: string): Promise<void> {
+    return killServer(this.#directory, server);
+  }
+
+  signal(server: string, signal: 'SIGSTOP' | 'SIGCONT'): void {
+    process.kill(pidOf(this.#directory, server), signal);
+  }
+
+  async stop(): Promise<void> {
+    await this.#script('down');
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  async #script(...args: readonly string[]): Promise<string> {
+    return (await promisify(execFile)(SCRIPT, args, { env: this.#env })).stdout;
+  }
+}
+
 /** As a crash would. Resolves when it is gone. */
-export async function killRocketmq(server: 'broker' | 'namesrv' | 'proxy'): Promise<void> {
-  const pid = Number(readFileSync(join(DIRECTORY, `${server}.pid`), 'utf8'));
+export function killRocketmq(server: 'broker' | 'namesrv' | 'proxy'): Promise<void> {
+  return killServer(DIRECTORY, server);
+}
+
+async function killServer(directory: string, server: string): Promise<void> {
+  const pid = pidOf(directory, server);
   process.kill(pid, 'SIGKILL');
   while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+function pidOf(directory: string, server: string): number {
+  return Number(readFileSync(join(directory, `${server}.pid`), 'utf8'));
 }
 
 /** For rounds of kills. */
