@@ -143,7 +143,7 @@ function hollowLog(properties: string): MessageLog {
   const batch = builder.take();
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   return {
-    capabilities: { assign: true, subscribe: false, createTopic: true, delay: false, processes: false },
+    capabilities: { assign: true, subscribe: false, createTopic: true, delay: false, processes: false, dottedTopics: true },
     describeTopic: async (topic) => ({ topic, queues: QUEUES }),
     createTopic: async (topic) => ({ topic, queues: QUEUES }),
     listTopics: async () => ['t'],

@@ -52,6 +52,8 @@ export interface LogCapabilities {
   readonly messageBytesMax?: number;
   /** Processes of their own can use it, each by a connection (ADR 0001 says why the embedded log cannot). */
   readonly processes: boolean;
+  /** Names of topics may have dots. */
+  readonly dottedTopics: boolean;
 }
 
 export interface TopicSettings {

@@ -17,7 +17,10 @@ export class PositionLostError extends FatalError {
     super(`position ${position} of queue ${queue.queue} of topic ${queue.topic} cannot be read: ${detail}`, {
       code: reason,
       field: 'position',
-      remedy: `Alter the offset of this queue to ${resumeAt} to go on${resumeAt > position ? `, without ${resumeAt - position} messages` : ''}.`,
+      remedy:
+        resumeAt > position
+          ? `Alter the offset of this queue to ${resumeAt} to go on, without ${resumeAt - position} messages.`
+          : `Alter the offset of this queue: to 0 to read what is there from the beginning, to ${resumeAt} to go on at its end.`,
     });
     this.name = 'PositionLostError';
     this.queue = queue;

@@ -180,7 +180,7 @@ class SimulatedClient implements MessageLog {
   #closed = false;
 
   constructor(log: SimulatedLog, name: string, positions: boolean) {
-    this.capabilities = { assign: positions, subscribe: true, createTopic: true, delay: true, processes: false };
+    this.capabilities = { assign: positions, subscribe: true, createTopic: true, delay: true, processes: false, dottedTopics: true };
     this.#log = log;
     this.#name = name;
   }

@@ -16,7 +16,7 @@ describe('openTopic', () => {
   /** A log without topics, that answers a creation as the test says. */
   function logThat(onCreate: (settings: TopicSettings) => void): MessageLog {
     const log: Pick<MessageLog, 'capabilities' | 'describeTopic' | 'createTopic'> = {
-      capabilities: { assign: true, subscribe: false, createTopic: true, delay: false, processes: false },
+      capabilities: { assign: true, subscribe: false, createTopic: true, delay: false, processes: false, dottedTopics: true },
       describeTopic: async (topic) => {
         throw topicNotFound(topic);
       },

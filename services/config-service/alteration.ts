@@ -35,7 +35,7 @@ export async function alterOffsets(
   alteration: OffsetAlteration,
 ): Promise<void> {
   const { spec } = await requireSpec(context, name);
-  const asks = spec.type === ConnectorType.SOURCE && alteration.asks.length > 0;
+  const asks = alteration.asks.length > 0;
   if (asks) requireRunner(context, 'the plugin cannot be asked about the offsets');
   const own = await begin(context, watch, name, who);
   let writing: bigint | null = null;

@@ -122,7 +122,28 @@ describe('offsets', () => {
     assert.deepEqual(await shown(), ['{"rocketmq_topic":"t","rocketmq_broker":"b1","rocketmq_queue":0} {"rocketmq_offset":3}']);
     await mesh.run(alter([[{ kafka_topic: 'other', kafka_partition: 7 }, { kafka_offset: 0 }]]));
     assert.match((await shown())[0] ?? '', /"other","rocketmq_broker":"embedded","rocketmq_queue":7/);
+  });
+
+  it('of a sink are checked by a runner, which knows the queues; what is only removed needs none', async () => {
+    await stopped(sinkConfig, sinkOffset(0, 9), sinkOffset(1, 9));
+    const [queue, other] = [0, 1].map((id) => ({ rocketmq_topic: 't', rocketmq_broker: 'b', rocketmq_queue: id }));
+    await mesh.run(alter([[queue, null]]));
     assert.equal(mesh.plugin.altered.length, 0);
+    mesh.plugin.refusal = 'there is no such queue';
+    await mesh.failure(
+      alter([
+        [queue, { rocketmq_offset: 3 }],
+        [other, null],
+      ]),
+    );
+    assert.deepEqual(
+      mesh.plugin.altered[0]?.offsets.map(({ partitionJson, offsetJson }) => [JSON.parse(partitionJson), offsetJson]),
+      [
+        [queue, '{"rocketmq_offset":3}'],
+        [other, ''],
+      ],
+    );
+    assert.equal((await shown()).length, 1);
   });
 
   it("S080: while a task is still owned, a change is refused with the zombie's name and may be retried", async () => {

@@ -3,6 +3,7 @@ import type { Handlers } from '@rocketmq-connect/mesh';
 import type { KeyValue } from '@rocketmq-connect/metadata-store';
 import { ConnectorType } from '@rocketmq-connect/proto/common';
 import type { OffsetServiceDefinition } from '@rocketmq-connect/proto/offset';
+import type { AlterOffset } from '@rocketmq-connect/proto/plugin';
 import { StoredOffset, StoredRunner, type StoredSpec } from '@rocketmq-connect/proto/storage';
 import { ConfigError } from '@rocketmq-connect/sdk';
 import { type AlterWatch, alterOffsets, type OffsetAlteration, requireStopped } from './alteration.ts';
@@ -70,15 +71,24 @@ function alteration(context: ConfigContext, spec: StoredSpec, changes: readonly 
     return offsetOperation(keys, spec.name, { ...position, queue: change.queue, position: change.offset });
   });
   return {
-    asks: changes.flatMap((change) =>
-      change.queue === undefined ? [{ partitionJson: change.partitionJson, offsetJson: change.offset ?? '' }] : [],
-    ),
+    asks: asksOf(changes),
     operations,
     // What was sent after the old positions must not be taken for sent after the new ones.
     last: [{ op: 'deleteRange', range: keys.commits(spec.name) }],
     change: (current) => current,
     changedKeys: [`${changes.length} positions`],
   };
+}
+
+/** A source is asked about all of them. Of a sink only what is set: whether the queue is there. */
+function asksOf(changes: readonly OffsetChange[]): AlterOffset[] {
+  if (changes.every(({ queue, offset }) => queue !== undefined && offset === null)) return [];
+  return changes.map((change) => {
+    if (change.queue === undefined) return { partitionJson: change.partitionJson, offsetJson: change.offset ?? '' };
+    const { queue, offset } = change;
+    const shown = toPartitionOffset({ ...StoredOffset.create(), queue, position: offset ?? 0n });
+    return offset === null ? { ...shown, offsetJson: '' } : shown;
+  });
 }
 
 async function resetting(context: ConfigContext, spec: StoredSpec): Promise<OffsetAlteration> {

@@ -24,7 +24,7 @@ describe('A real RocketMQ', () => {
     const messageBytesMax = 16_711_680;
     messageLogContract(
       name,
-      { assign: true, subscribe: false, createTopic: true, delay: true, processes: true, messageBytesMax },
+      { assign: true, subscribe: false, createTopic: true, delay: true, processes: true, messageBytesMax, dottedTopics: false },
       async () => {
         const opened: MessageLog[] = [];
         const own = (): MessageLog => {

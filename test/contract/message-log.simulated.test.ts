@@ -9,16 +9,20 @@ for (const [name, positions, namespace] of [
   ['simulated, without positions', false, ''],
   ['simulated, in a namespace', true, 'NS'],
 ] as const) {
-  messageLogContract(name, { assign: positions, subscribe: true, createTopic: true, delay: true, processes: false }, async () => {
-    const clock = new VirtualClock();
-    const log = new SimulatedLog(clock);
-    return {
-      connect: () => inNamespace(log.connect('client', { positions }), namespace),
-      now: () => clock.now(),
-      wait: (ms) => clock.advance(ms),
-      passing: (promise) => clock.resolve(promise),
-      invisibleMs: INVISIBLE_MS,
-      close: async () => {},
-    };
-  });
+  messageLogContract(
+    name,
+    { assign: positions, subscribe: true, createTopic: true, delay: true, processes: false, dottedTopics: true },
+    async () => {
+      const clock = new VirtualClock();
+      const log = new SimulatedLog(clock);
+      return {
+        connect: () => inNamespace(log.connect('client', { positions }), namespace),
+        now: () => clock.now(),
+        wait: (ms) => clock.advance(ms),
+        passing: (promise) => clock.resolve(promise),
+        invisibleMs: INVISIBLE_MS,
+        close: async () => {},
+      };
+    },
+  );
 }

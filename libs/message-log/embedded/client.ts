@@ -59,7 +59,14 @@ const LOCK_WAIT_MS = 30_000;
 const LOCK_LOOK_MS = 100;
 
 class EmbeddedClient implements MessageLog {
-  readonly capabilities: LogCapabilities = { assign: true, subscribe: false, createTopic: true, delay: false, processes: false };
+  readonly capabilities: LogCapabilities = {
+    assign: true,
+    subscribe: false,
+    createTopic: true,
+    delay: false,
+    processes: false,
+    dottedTopics: true,
+  };
   readonly #connection: EmbeddedLogConnection;
   readonly #control: ControlMemory;
   readonly #admin: AdminClient;

@@ -55,7 +55,14 @@ type Settings = ProxyLogConnection &
   };
 
 class ProxyClient implements MessageLog {
-  readonly capabilities: LogCapabilities = { assign: false, subscribe: true, createTopic: false, delay: true, processes: true };
+  readonly capabilities: LogCapabilities = {
+    assign: false,
+    subscribe: true,
+    createTopic: false,
+    delay: true,
+    processes: true,
+    dottedTopics: false,
+  };
   readonly #settings: Settings;
   readonly #proxies: Proxies;
   readonly #routes: Routes;

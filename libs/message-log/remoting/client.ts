@@ -99,6 +99,7 @@ class RemotingClient implements MessageLog {
     delay: true,
     processes: true,
     messageBytesMax: MESSAGE_BYTES_MAX,
+    dottedTopics: false,
   };
   readonly #settings: Settings;
   readonly #connections: Connections;

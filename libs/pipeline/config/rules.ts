@@ -16,7 +16,7 @@ export function pipelineRules(definition: AnyConnector, config: Config, log: Log
       ? [...topicProblems(config, log), ...deadLetterProblems(config)]
       : exactlyOnceProblems(definition, config, log);
   return [
-    ...topicNameProblems(config),
+    ...topicNameProblems(definition, config, log),
     ...tagProblems(definition, config),
     ...topicGroupProblems(config),
     ...delayProblems(definition, config, log),
@@ -40,12 +40,21 @@ function deadLetterWarnings(config: Config): readonly string[] {
   return ["errors.deadletterqueue.topic.name has no effect without errors.tolerance 'all': the task fails at the first bad record."];
 }
 
-// Without it a sink of a topic that cannot exist would wait for it for ever.
-function topicNameProblems(config: Config): readonly FieldProblem[] {
-  return ['topics', 'errors.deadletterqueue.topic.name'].flatMap((field) => {
-    const wrong = listOf(config[field]).find((topic) => !isTopicName(topic) && !topic.includes('${'));
-    if (wrong === undefined) return [];
-    return [{ field, message: invalid(field, wrong, 'A topic has 1 to 127 of the characters A-Z a-z 0-9 _ % | . -') }];
+/**
+ * Without it a sink of a topic that cannot exist would wait for it for ever, and a source fail at its first record: its key `topic`, where it has one,
+ * is what it sends to, unless a transform renames it.
+ */
+function topicNameProblems({ kind, config: own }: AnyConnector, config: Config, log: LogCapabilities): readonly FieldProblem[] {
+  const isOwn = kind === 'source' && 'topic' in own.properties && !isSet(config['transforms']);
+  const fields = [...(kind === 'sink' ? ['topics'] : []), ...(isOwn ? ['topic'] : []), 'errors.deadletterqueue.topic.name'];
+  const isName = (topic: string): boolean => isTopicName(topic) && (log.dottedTopics || !topic.includes('.'));
+  const what = log.dottedTopics
+    ? 'A topic has 1 to 127 of the characters A-Z a-z 0-9 _ % | . -'
+    : 'A topic of RocketMQ has 1 to 127 of the characters A-Z a-z 0-9 _ % | -';
+  return fields.flatMap((field) => {
+    const names = field === 'topics' ? listOf(config[field]) : [config[field]?.trim() ?? ''];
+    const wrong = names.find((topic) => topic !== '' && !isName(topic) && !topic.includes('${'));
+    return wrong === undefined ? [] : [{ field, message: invalid(field, wrong, what) }];
   });
 }
 

@@ -81,7 +81,7 @@ describe('validateConnector', () => {
 
   it('refuses a delay where the message log delivers at once, or where each record must be in it exactly once', () => {
     const delayed = { ...complete, 'rocketmq.delay.ms': '1000' };
-    const log = { assign: true, subscribe: false, createTopic: true, delay: false, processes: false };
+    const log = { assign: true, subscribe: false, createTopic: true, delay: false, processes: false, dottedTopics: true };
     assert.deepEqual(errorsOf(validateConnector(catalogue, '', delayed)), {});
     assert.match(errorsOf(validateConnector(catalogue, '', delayed, undefined, log))['rocketmq.delay.ms']?.[0] ?? '', /delivers at once/);
     const required = errorsOf(validateConnector(catalogue, '', { ...delayed, 'exactly.once.support': 'required' }));
@@ -90,7 +90,7 @@ describe('validateConnector', () => {
 
   it('refuses processes of their own where processes cannot share the message log', () => {
     const isolated = { ...complete, 'tasks.isolation': 'process' };
-    const log = { assign: true, subscribe: false, createTopic: true, delay: false, processes: false };
+    const log = { assign: true, subscribe: false, createTopic: true, delay: false, processes: false, dottedTopics: true };
     assert.deepEqual(errorsOf(validateConnector(catalogue, '', isolated)), {});
     assert.match(
       errorsOf(validateConnector(catalogue, '', isolated, undefined, log))['tasks.isolation']?.[0] ?? '',
@@ -107,6 +107,23 @@ describe('validateConnector', () => {
     }
   });
 
+  it('refuses names that no topic can have, of a source unless a transform renames it', () => {
+    const rocketmq = { assign: true, subscribe: false, createTopic: true, delay: true, processes: true, dottedTopics: false };
+    const wrong = (config: Record<string, string>, log?: typeof rocketmq) =>
+      Object.keys(errorsOf(validateConnector(catalogue, '', config, undefined, log)));
+    assert.deepEqual(wrong({ ...complete, topic: 'a b' }), ['topic']);
+    assert.deepEqual(wrong({ ...complete, topic: 'a,b' }), ['topic']);
+    const renamed = { transforms: 'r', 'transforms.r.type': 'RegexRouter', 'transforms.r.regex': ' ', 'transforms.r.replacement': '-' };
+    assert.deepEqual(wrong({ ...complete, topic: 'a b', ...renamed }), []);
+    assert.deepEqual(wrong({ ...completeSink, topics: 'a,b c' }), ['topics']);
+    assert.deepEqual(wrong({ ...complete, topic: 'a.b' }), []);
+    assert.deepEqual(wrong({ ...complete, topic: 'a.b' }, rocketmq), ['topic']);
+    assert.deepEqual(wrong({ ...completeSink, topics: 'a.b' }, rocketmq), ['topics']);
+    assert.deepEqual(wrong({ ...complete, 'errors.deadletterqueue.topic.name': 'a.b', 'errors.tolerance': 'all' }, rocketmq), [
+      'errors.deadletterqueue.topic.name',
+    ]);
+  });
+
   it('refuses tags that no consumer could ask for, and expressions that are none', () => {
     const source = (tags: string) => errorsOf(validateConnector(catalogue, '', { ...complete, 'rocketmq.tags': tags }));
     const sink = (expression: string) =>
@@ -120,7 +137,7 @@ describe('validateConnector', () => {
   });
 
   it('refuses what the message log cannot do, with the reason, and says what has no effect with it', () => {
-    const proxy = { assign: false, subscribe: true, createTopic: false, delay: true, processes: true };
+    const proxy = { assign: false, subscribe: true, createTopic: false, delay: true, processes: true, dottedTopics: true };
     const validate = (config: Record<string, string>) => validateConnector(catalogue, '', config, undefined, proxy);
     const { topics: _, ...noTopics } = completeSink as Record<string, string>;
     assert.match(errorsOf(validate({ ...noTopics, 'topics.regex': 't.*' }))['topics.regex']?.[0] ?? '', /lists no topics/);

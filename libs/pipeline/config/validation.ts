@@ -129,7 +129,7 @@ function referenceProblems(config: Config): readonly FieldProblem[] {
 }
 
 /** Of a log that is not known here. */
-const EVERYTHING: LogCapabilities = { assign: true, subscribe: true, createTopic: true, delay: true, processes: true };
+const EVERYTHING: LogCapabilities = { assign: true, subscribe: true, createTopic: true, delay: true, processes: true, dottedTopics: true };
 
 function classOf(config: Config): string {
   const name = config['connector.class']?.trim() ?? '';

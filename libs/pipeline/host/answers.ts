@@ -4,6 +4,7 @@ import { describePlugin, validateConnector } from '../config/validation.ts';
 import type { HostAnswer, HostQuestion } from '../host-protocol.ts';
 import type { Host } from './host.ts';
 import { planTasks } from './plan.ts';
+import { checkQueues } from './queue-check.ts';
 import { resolveConnector } from './task-body.ts';
 
 /** Answers a question to plugin code, with its result or its error. */
@@ -35,10 +36,10 @@ async function answerTo(host: Host, question: HostQuestion, signal: AbortSignal)
   }
 }
 
-/** A source may refuse; sinks' positions are none of their business. */
+/** A source may refuse. Of a sink the queues must be there: its positions are none of its business. */
 async function alterOffsets(host: Host, question: Extract<HostQuestion, { ask: 'alterOffsets' }>): Promise<void> {
   const connector = resolveConnector(host, question.connectorConfig);
-  if (connector.definition.kind === 'sink') return;
+  if (connector.definition.kind === 'sink') return checkQueues(host.log, question.offsets);
   const definition: SourceDefinition = connector.definition;
   const offsets = question.offsets.map(({ partition, offset }) => ({
     partition: JSON.parse(partition) as SourcePartition,

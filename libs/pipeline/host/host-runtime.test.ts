@@ -339,6 +339,27 @@ describe('host runtime', () => {
     assert.equal((await world.ask({ ask: 'alterOffsets', connectorConfig, offsets: [one, one] })).error?.message, 'one at a time');
   });
 
+  it('takes positions of a sink for queues that are there, and says which those are', async () => {
+    const sink = defineSink({ name: 'Sink', version: '1', config: Type.Object({}), task: () => ({ put: () => undefined }) });
+    const world = new HostWorld([sink]);
+    const connectorConfig = { 'connector.class': 'Sink', topics: 't' };
+    await world.log.connect('other').createTopic('t', { queues: 4 });
+    const at = (topic: string, queue: number, offset: string | null, broker = 'simulated') => ({
+      partition: JSON.stringify({ rocketmq_topic: topic, rocketmq_broker: broker, rocketmq_queue: queue }),
+      offset,
+    });
+    const ask = async (...offsets: ReturnType<typeof at>[]) => (await world.ask({ ask: 'alterOffsets', connectorConfig, offsets })).error;
+    assert.equal(await ask(at('t', 3, '{"rocketmq_offset":7}'), at('gone', 0, null)), undefined);
+    const noQueue = await ask(at('t', 0, '{"rocketmq_offset":7}'), at('t', 4, '{"rocketmq_offset":7}'));
+    assert.deepEqual(
+      [noQueue?.kind, noQueue?.field, noQueue?.remedy],
+      ['config', 'offsets[1].partition', 'Name one of its queues: 0 to 3 on simulated.'],
+    );
+    assert.equal((await ask(at('t', 0, '{"rocketmq_offset":7}', 'other')))?.field, 'offsets[0].partition');
+    const noTopic = await ask(at('gone', 0, '{"rocketmq_offset":7}'));
+    assert.deepEqual([noTopic?.kind, noTopic?.field], ['config', 'offsets[0].partition.rocketmq_topic']);
+  });
+
   it('posts counters when they changed, and log lines in batches by their level', async () => {
     const chatty = defineSource({
       name: 'Chatty',

@@ -1,5 +1,6 @@
 import type { FetchedMessages, QueueReader } from '@rocketmq-connect/message-log';
 import { PositionLostError } from '@rocketmq-connect/message-log/position-lost';
+import { ConnectError } from '@rocketmq-connect/sdk';
 import type { SinkInput, SinkInputOptions } from './sink-input.ts';
 import { type QueuePosition, SinkPositions, TOPIC_ANEW } from './sink-positions.ts';
 
@@ -24,7 +25,7 @@ export class PositionInput implements SinkInput {
         this.#reader ??= await log.assign(group, await this.#positions.start(log, this.#options));
         return await this.#reader.read(maxBytes, waitMs, signal);
       } catch (error) {
-        if (!(error instanceof PositionLostError) || !(await this.#skips(error))) throw error;
+        if (!(error instanceof PositionLostError) || !(await this.#skips(error))) throw mayComeBack(error);
       }
     }
   }
@@ -78,4 +79,12 @@ export class PositionInput implements SinkInput {
     this.#reader.seek(queue, resumeAt);
     return true;
   }
+}
+
+/** A topic that is deleted under a sink may be created again: the task is restarted until it is there, or until the plan has noticed. */
+function mayComeBack(error: unknown): unknown {
+  if (!(error instanceof ConnectError) || (error.code !== 'TOPIC_NOT_FOUND' && error.code !== 'QUEUE_NOT_FOUND')) return error;
+  const { message, code, field } = error;
+  const remedy = 'Create it again, and the sink goes on by itself.';
+  return new ConnectError('unavailable', message, { code, ...(field === undefined ? {} : { field }), remedy, cause: error });
 }

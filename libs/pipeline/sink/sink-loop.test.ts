@@ -414,6 +414,16 @@ describe('sink loop', () => {
     });
   });
 
+  it('whose topic is deleted fails as one that comes back when the topic does', async () => {
+    write(0, 0, 5);
+    world.start(config, { queues: world.queues('t') });
+    await got(5);
+    await world.log.connect('other').deleteTopic('t');
+    const error = await world.failed();
+    assert.deepEqual([error.kind, error.code], ['unavailable', 'TOPIC_NOT_FOUND']);
+    assert.match(error.remedy ?? '', /Create it again/);
+  });
+
   it('asks for a commit when the sink does', async () => {
     write(0, 0, 5);
     start();
