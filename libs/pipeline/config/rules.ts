@@ -2,6 +2,7 @@ import type { LogCapabilities } from '@rocketmq-connect/message-log';
 import { isTopicName } from '@rocketmq-connect/message-log/checks';
 import type { AnyConnector } from '@rocketmq-connect/sdk';
 import { tagsOf } from '../sink/tag-filter.ts';
+import { BEGINNINGS, beginningOf } from './beginning.ts';
 import { type FieldProblem, invalid } from './convert.ts';
 import { wholeMatch } from './pattern.ts';
 import { topicGroupProblems } from './topic-creation.ts';
@@ -13,7 +14,7 @@ type Config = Readonly<Record<string, string>>;
 export function pipelineRules(definition: AnyConnector, config: Config, log: LogCapabilities): readonly FieldProblem[] {
   const ofKind =
     definition.kind === 'sink'
-      ? [...topicProblems(config, log), ...deadLetterProblems(config)]
+      ? [...topicProblems(config, log), ...deadLetterProblems(config), ...beginningProblems(config)]
       : exactlyOnceProblems(definition, config, log);
   return [
     ...topicNameProblems(definition, config, log),
@@ -56,6 +57,12 @@ function topicNameProblems({ kind, config: own }: AnyConnector, config: Config, 
     const wrong = names.find((topic) => topic !== '' && !isName(topic) && !topic.includes('${'));
     return wrong === undefined ? [] : [{ field, message: invalid(field, wrong, what) }];
   });
+}
+
+function beginningProblems(config: Config): readonly FieldProblem[] {
+  const field = 'consumer.auto.offset.reset';
+  const text = config[field]?.trim() ?? 'earliest';
+  return beginningOf(text) === null && !text.includes('${') ? [{ field, message: invalid(field, text, BEGINNINGS) }] : [];
 }
 
 /** No consumer could name such a tag. */

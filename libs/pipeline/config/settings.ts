@@ -1,6 +1,7 @@
 import { type Static, Type } from '@rocketmq-connect/sdk';
 import type { FixedProperties } from '../property-writer.ts';
-import { convertConfig } from './convert.ts';
+import { BEGINNINGS, type Beginning, beginningOf } from './beginning.ts';
+import { configError, convertConfig, invalid } from './convert.ts';
 import { PipelineKeys } from './keys.ts';
 import { type TopicCreation, topicCreation } from './topic-creation.ts';
 
@@ -36,7 +37,7 @@ export interface PipelineSettings {
   /** Which messages a sink takes. */
   readonly tagExpression: string;
   readonly topicCreation: TopicCreation;
-  readonly autoOffsetReset: 'earliest' | 'latest';
+  readonly autoOffsetReset: Beginning;
   readonly positionOutOfRange: 'fail' | 'skip';
   readonly topics: readonly string[];
   readonly topicsRegex: string;
@@ -74,13 +75,20 @@ export function pipelineSettings(config: Readonly<Record<string, string>>): Pipe
     delayMs: values['rocketmq.delay.ms'],
     tagExpression: values['rocketmq.tag.expression'],
     topicCreation: topicCreation(config, values),
-    autoOffsetReset: values['consumer.auto.offset.reset'],
+    autoOffsetReset: beginning(values['consumer.auto.offset.reset']),
     positionOutOfRange: values['position.out.of.range'],
     topics: [...new Set(values.topics)],
     topicsRegex: values['topics.regex'],
     topicDiscoveryIntervalMs: values['topic.discovery.interval.ms'],
     putMaxRecords: values['put.max.records'],
   };
+}
+
+function beginning(text: string): Beginning {
+  const found = beginningOf(text.trim());
+  if (found !== null) return found;
+  const field = 'consumer.auto.offset.reset';
+  throw configError([{ field, message: invalid(field, text, BEGINNINGS) }]);
 }
 
 const LOG_RETRY_DELAY_MAX_MS = 2_000;

@@ -35,11 +35,11 @@ export const SinkKeys = {
     order: 15,
     width: 'medium',
   }),
-  'consumer.auto.offset.reset': Type.Union([Type.Literal('earliest'), Type.Literal('latest')], {
+  'consumer.auto.offset.reset': Type.String({
     default: 'earliest',
     title: 'Where to begin',
     description:
-      "Where a queue without a committed position is read from: 'earliest', its beginning, or 'latest', what came after the connector was created.",
+      "Where a queue without a committed position is read from: 'earliest', its beginning; 'latest', what came after the connector was created or its offsets were reset; or what came since a time, such as 2026-01-31T08:00:00Z.",
     importance: 'medium',
     group: COMMON,
     order: 16,

@@ -124,6 +124,17 @@ describe('validateConnector', () => {
     ]);
   });
 
+  it('takes as beginning of a sink earliest, latest or a time with its zone, and nothing else', () => {
+    const wrong = (beginning: string) =>
+      errorsOf(validateConnector(catalogue, '', { ...completeSink, 'consumer.auto.offset.reset': beginning }))[
+        'consumer.auto.offset.reset'
+      ];
+    for (const good of ['earliest', ' latest ', '2026-01-31', '2026-01-31T08:00Z', '2026-01-31T08:00:00.5+02:00'])
+      assert.equal(wrong(good), undefined, good);
+    for (const bad of ['', 'none', '2026-01-31T08:00', '2026-13-31', '1700000000000'])
+      assert.match(wrong(bad)?.[0] ?? '', /a time such as 2026/, bad);
+  });
+
   it('refuses tags that no consumer could ask for, and expressions that are none', () => {
     const source = (tags: string) => errorsOf(validateConnector(catalogue, '', { ...complete, 'rocketmq.tags': tags }));
     const sink = (expression: string) =>

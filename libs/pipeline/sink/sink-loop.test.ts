@@ -337,6 +337,18 @@ describe('sink loop', () => {
     await got(5);
   });
 
+  it('begins at a time that is given', async () => {
+    write(0, 0, 5);
+    await world.clock.advance(1000);
+    const from = new Date(world.clock.now()).toISOString();
+    await world.clock.advance(1000);
+    write(0, 5, 7);
+    world.start({ ...config, 'consumer.auto.offset.reset': from }, { queues: world.queues('t') });
+    await got(2);
+    await world.stop();
+    assert.deepEqual(values(), ['line 5', 'line 6']);
+  });
+
   it('latest begins at the start time of the connector, earliest at the minimum', async () => {
     write(0, 0, 5);
     await world.clock.advance(1000);

@@ -22,8 +22,9 @@ export async function startPosition(
   startTimeMs: number,
 ): Promise<StartPosition> {
   if (committed === undefined) {
-    const position = settings.autoOffsetReset === 'earliest' ? await log.minOffset(queue) : await log.offsetAt(queue, startTimeMs);
-    return { position, skipped: 0 };
+    const { autoOffsetReset: from } = settings;
+    if (from === 'earliest') return { position: await log.minOffset(queue), skipped: 0 };
+    return { position: await log.offsetAt(queue, from === 'latest' ? startTimeMs : from), skipped: 0 };
   }
   const [min, max] = [await log.minOffset(queue), await log.maxOffset(queue)];
   if (committed > max) {
