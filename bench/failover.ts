@@ -207,6 +207,7 @@ function commitOf(task: number, generation: string, token: bigint, sequence: big
     offsets: [offset],
     sinkStates: {},
     marks: [],
+    topics: [],
     release: false,
     releaseStatus: undefined,
   };

@@ -160,6 +160,7 @@ function piece(sequence: bigint): CommitRequest {
     offsets: [],
     sinkStates: {},
     marks: [],
+    topics: [],
     release: false,
     releaseStatus: undefined,
   };

@@ -114,6 +114,8 @@ export interface CommitContent {
   readonly sinkStates: Readonly<Record<string, string>>;
   /** All marks, not only the changed ones: a queue may have one of its own and an inherited one. */
   readonly marks: readonly QueueMark[];
+  /** Of sources: those that were sent to since the last frozen content. */
+  readonly topics: readonly string[];
 }
 
 /** Invariant 9: polled = acknowledged + deduplicated + filtered + deadLettered + skipped + inFlight. */

@@ -56,7 +56,8 @@ export function writesOf(
     const key = keys.sinkState(connector, name);
     then.set(key, { op: 'put', key, value: encodeStored(StoredSinkState, { name, stateJson, token }) });
   }
-  const commit = { token, sequence, generation, released: release, marks };
+  const topics = topicsAfter(request, fence.last);
+  const commit = { token, sequence, generation, released: release, marks, topics };
   const operations: Operation[] = [...then.values(), { op: 'put', key: fenceKey, value: encodeStored(StoredCommit, commit) }];
   if (release) {
     operations.push({ op: 'delete', key: ownerKey });
@@ -66,6 +67,13 @@ export function writesOf(
     }
   }
   return { compare: [createdAt(ownerKey, token), modifiedAt(fenceKey, fence.last?.modRevision ?? 0n)], then: operations };
+}
+
+/** Those used before, then the new ones; the oldest go when they become too many for a value that is written with every commit. */
+function topicsAfter({ topics, offsets }: CommitRequest, last: KeyValue | undefined): string[] {
+  const before = last === undefined ? [] : decodeStored(StoredCommit, last).topics;
+  const used = [...topics, ...offsets.flatMap(({ queue }) => queue?.topic ?? [])];
+  return [...new Set([...before, ...used])].slice(-TOPICS_MAX);
 }
 
 /** A position as it is stored; a source offset without a value removes it. */
@@ -84,6 +92,7 @@ export const pieceOffsetsMax = 50;
 const sinkStateBytesMax = 64 * 1024;
 const pieceOperationsMax = 97;
 const pieceBytesMax = 900 * 1024;
+const TOPICS_MAX = 100;
 
 /** Throws `ConfigError` for a piece that can never be stored. */
 export function checkPiece(request: CommitRequest): void {
@@ -104,11 +113,12 @@ export function checkPiece(request: CommitRequest): void {
 }
 
 /** About what a piece adds to a transaction. */
-export function bytesOf({ offsets, sinkStates, marks, releaseStatus, connector }: CommitRequest): number {
+export function bytesOf({ offsets, sinkStates, marks, topics, releaseStatus, connector }: CommitRequest): number {
   const keyBytes = 200 + connector.length;
   let bytes = 3 * keyBytes + (releaseStatus === undefined ? 0 : 500 + 2 * releaseStatus.error.length);
   for (const { partitionJson, offsetJson } of offsets) bytes += keyBytes + 200 + jsonBytes(partitionJson) + jsonBytes(offsetJson);
   for (const [name, state] of Object.entries(sinkStates)) bytes += keyBytes + 100 + jsonBytes(name) + jsonBytes(state);
+  for (const topic of topics) bytes += jsonBytes(topic);
   for (const { queue } of marks) bytes += 100 + jsonBytes(queue?.topic ?? '') + jsonBytes(queue?.broker ?? '');
   return bytes;
 }

@@ -32,7 +32,7 @@ describe('commits', () => {
     const read = await mesh.run(mesh.commits.read({ connector: 'c', task: 0 }));
     assert.equal(read.revision, before + 1n);
     assert.deepEqual(read.sinkStates, { 'a/b': '{"length":1}' });
-    assert.deepEqual(read.lastCommits, [{ task: 0, commit: { token, sequence: 1n, generation, released: false, marks } }]);
+    assert.deepEqual(read.lastCommits, [{ task: 0, commit: { token, sequence: 1n, generation, released: false, marks, topics: ['t'] } }]);
     assert.deepEqual(read.offsets.map((o) => [o.partitionJson, o.offsetJson, o.queue?.queue, o.position, o.token, o.plugin]).sort(), [
       ['', '', 3, 7n, token, 'FileStreamSource'],
       ['{"filename":"/a"}', '{"position":5}', undefined, 0n, token, 'FileStreamSource'],
@@ -51,6 +51,29 @@ describe('commits', () => {
     );
     await mesh.commit({ ...at, sequence: 3n, offsets: [offset('{"a":1,"b":{"c":1,"d":2}}', '')] });
     assert.deepEqual(mesh.storedOffsets('c'), []);
+  });
+
+  it('tell which topics a connector uses, since they were reset, over its tasks and their restarts', async () => {
+    const { generation, tokens } = await mesh.running('c', 2);
+    const [token = 0n, other = 0n] = tokens;
+    const topics = async (name = 'c') => (await mesh.run(mesh.connectors.activeTopics({ name }))).topics;
+    const fenced = { marks: [{ queue: { topic: 't', broker: 'b', queue: 1 }, offset: 9n, inherited: false }] };
+    await mesh.commit({ generation, token, sequence: 1n, topics: ['b', 'a'], ...fenced });
+    await mesh.commit(
+      { generation, token, sequence: 2n, topics: ['c'], ...fenced },
+      { task: 1, generation, token: other, offsets: [sinkOffset(0, 1)] },
+    );
+    assert.deepEqual(await topics(), ['a', 'b', 'c', 't']);
+    await mesh.run(mesh.connectors.resetActiveTopics({ name: 'c' }));
+    assert.deepEqual(await topics(), []);
+    assert.deepEqual([fence()?.sequence, fence()?.marks], [2n, fenced.marks], 'the fence stays');
+    await mesh.commit({ generation, token, sequence: 3n, topics: ['a'] });
+    assert.deepEqual(await topics(), ['a']);
+    const many = Array.from({ length: 150 }, (_, i) => `t${i}`);
+    await mesh.commit({ generation, token, sequence: 4n, topics: many });
+    assert.equal((await topics()).length, 100);
+    assert.deepEqual(await topics('none'), []);
+    await mesh.run(mesh.connectors.resetActiveTopics({ name: 'none' }));
   });
 
   it('Invariant 3: a repeated piece is OK and changes nothing, a lower sequence is STALE, another token FENCED', async () => {

@@ -7,6 +7,7 @@ import { OffsetServiceDefinition } from '@rocketmq-connect/proto/offset';
 import { PluginHostServiceDefinition, PluginServiceDefinition } from '@rocketmq-connect/proto/plugin';
 import type { Clock, Random } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import { activeTopicHandlers } from './active-topics.ts';
 import { AlterWatch } from './alteration.ts';
 import { commitHandlers } from './commits.ts';
 import { connectorHandlers } from './connectors.ts';
@@ -59,6 +60,7 @@ export function createConfigService(deps: ConfigServiceDeps): ConfigService {
         ...connectorHandlers(context, sweeper),
         ...lifecycleHandlers(context),
         ...statusHandlers(context),
+        ...activeTopicHandlers(context),
         watch: (_, call) => watchConnectors(context, AbortSignal.any([call.signal, stopping.signal])),
       }),
       implement(OffsetServiceDefinition, offsetHandlers(context, alters)),

@@ -10,6 +10,7 @@ import { lifecycleRoutes } from './kafka/lifecycle.ts';
 import { offsetRoutes } from './kafka/offsets.ts';
 import { pluginRoutes } from './kafka/plugins.ts';
 import { rootRoutes } from './kafka/root.ts';
+import { topicRoutes } from './kafka/topics.ts';
 import type { Route } from './route.ts';
 import { apiRoutes } from './v1/routes.ts';
 
@@ -63,6 +64,7 @@ export function gatewayRoutes(options: Omit<GatewayOptions, 'log' | 'tracer' | '
     ...connectorRoutes(clients),
     ...lifecycleRoutes(clients),
     ...offsetRoutes(clients),
+    ...topicRoutes(clients),
     ...pluginRoutes(clients),
     ...apiRoutes(rpc, { config: configEndpoints, scheduler: schedulerEndpoints, runner: runnerEndpoints }),
   ];

@@ -104,5 +104,5 @@ describe('the OpenAPI document', () => {
 
 /** The verbs of Kafka Connect's API that carry no body. */
 function takesBody(path: string, method: string): boolean {
-  return path.startsWith('/v1/') || !(/\/(pause|resume|stop|restart)$/.test(path) && method !== 'patch');
+  return path.startsWith('/v1/') || !(/\/(pause|resume|stop|restart|reset)$/.test(path) && method !== 'patch');
 }

@@ -9,7 +9,7 @@ import { pieceOffsetsMax, splitIntoPieces, uncleanMarks } from './pieces.ts';
 
 const TOKEN = 7n;
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
-const noContent: CommitContent = { offsets: [], positions: [], sinkStates: {}, marks: [] };
+const noContent: CommitContent = { offsets: [], positions: [], sinkStates: {}, marks: [], topics: [] };
 
 /** config-service as it answers, with its fence; `lose` decides what happens to a piece. */
 class FakeConfigService {
@@ -143,7 +143,14 @@ describe('the committer', () => {
   it('stores nothing where nothing changed, and says that it is stored', async () => {
     const { config, committer, stored } = given();
     committer.observe(
-      { token: TOKEN, sequence: 9n, generation: '', released: false, marks: [{ queue: mark(0).queue, offset: 5n, inherited: false }] },
+      {
+        token: TOKEN,
+        sequence: 9n,
+        generation: '',
+        released: false,
+        marks: [{ queue: mark(0).queue, offset: 5n, inherited: false }],
+        topics: [],
+      },
       [],
     );
     assert.deepEqual(await committer.commit({ ...noContent, marks: [mark(5)] }), { type: 'stored' });
@@ -156,7 +163,14 @@ describe('the committer', () => {
   it('stores marks anew that an earlier owner had stored: its clean end made them void', async () => {
     const { config, committer } = given();
     committer.observe(
-      { token: 3n, sequence: 9n, generation: '', released: true, marks: [{ queue: mark(0).queue, offset: 5n, inherited: false }] },
+      {
+        token: 3n,
+        sequence: 9n,
+        generation: '',
+        released: true,
+        marks: [{ queue: mark(0).queue, offset: 5n, inherited: false }],
+        topics: [],
+      },
       [],
     );
     await committer.commit({ ...noContent, marks: [mark(5)] });
@@ -179,7 +193,7 @@ describe('the committer', () => {
   it('goes on after the sequence that this token has already reached', async () => {
     const { config, committer } = given();
     config.sequence = 41n;
-    committer.observe({ token: TOKEN, sequence: 41n, generation: '', released: false, marks: [] }, []);
+    committer.observe({ token: TOKEN, sequence: 41n, generation: '', released: false, marks: [], topics: [] }, []);
     assert.deepEqual(await committer.commit({ ...noContent, offsets: offsets(1) }), { type: 'stored' });
     assert.equal(config.sequence, 42n);
   });
@@ -268,7 +282,7 @@ describe('where records may be that were sent and not committed', () => {
     const stored = marks.map(([queue, offset, inherited]) => {
       return { queue: { topic: 't', broker: 'b', queue }, offset: BigInt(offset), inherited: inherited === true };
     });
-    return { task, commit: { token: TOKEN, sequence: 1n, generation, released, marks: stored } };
+    return { task, commit: { token: TOKEN, sequence: 1n, generation, released, marks: stored, topics: [] } };
   };
   const found = (commits: readonly ReturnType<typeof commit>[], task: number) =>
     uncleanMarks(commits, task, 'new').map(({ queue, offset, inherited }) => [queue.queue, offset, ...(inherited ? ['inherited'] : [])]);

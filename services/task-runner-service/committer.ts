@@ -100,6 +100,7 @@ export class Committer {
         offsets: piece.offsets,
         sinkStates: piece.sinkStates,
         marks: piece.marks.map(toStoredMark),
+        topics: [...piece.topics],
         release,
         releaseStatus: release ? releaseStatus : undefined,
       });

@@ -482,7 +482,7 @@ describe('one run of a unit in a host', () => {
     hosts.all[0]?.say({ type: 'started', unit: 'u' });
     await start;
     const stopped = run.stop();
-    const content = { offsets: [], positions: [], sinkStates: {}, marks: [] };
+    const content = { offsets: [], positions: [], sinkStates: {}, marks: [], topics: [] };
     hosts.all[0]?.say({ type: 'stopped', unit: 'u', content });
     assert.deepEqual(await stopped, content);
     hosts.all[0]?.exit(crash);
@@ -496,7 +496,7 @@ describe('one run of a unit in a host', () => {
     await start;
     pool.place('bad', 1, shared, deaf).expel('it hangs');
     assert.deepEqual(hosts.all[0]?.commands.at(-1), { type: 'stop', unit: 'u' });
-    const content = { offsets: [], positions: [], sinkStates: {}, marks: [] };
+    const content = { offsets: [], positions: [], sinkStates: {}, marks: [], topics: [] };
     hosts.all[0]?.say({ type: 'stopped', unit: 'u', content });
     assert.deepEqual([run.lastContent, failures], [content, ['uncounted: it leaves its host to a neighbour']]);
     await clock.settle();

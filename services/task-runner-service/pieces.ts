@@ -7,6 +7,7 @@ export interface Piece {
   readonly offsets: StoredOffset[];
   readonly sinkStates: { [name: string]: string };
   readonly marks: readonly QueueMark[];
+  readonly topics: readonly string[];
 }
 
 export const pieceOffsetsMax = 50;
@@ -26,7 +27,10 @@ export function splitIntoPieces(content: CommitContent, holdingMarks: readonly Q
   const groups = Object.keys(content.sinkStates).length > 0 ? [offsets] : divide(offsets);
   return groups.map((group, i) => {
     const last = i === groups.length - 1;
-    return { offsets: group, sinkStates: last ? { ...content.sinkStates } : {}, marks: last ? content.marks : holdingMarks };
+    const rest = last
+      ? { sinkStates: { ...content.sinkStates }, marks: content.marks, topics: content.topics }
+      : { sinkStates: {}, marks: holdingMarks, topics: [] };
+    return { offsets: group, ...rest };
   });
 }
 
@@ -54,6 +58,7 @@ export function isUnchanged(content: CommitContent, storedMarks: readonly QueueM
     content.offsets.length === 0 &&
     content.positions.length === 0 &&
     Object.keys(content.sinkStates).length === 0 &&
+    content.topics.length === 0 &&
     sameMarks(content.marks, storedMarks)
   );
 }

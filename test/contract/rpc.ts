@@ -406,6 +406,7 @@ async function* pieces(count: number): AsyncIterable<CommitRequest> {
       offsets: [],
       sinkStates: {},
       marks: [],
+      topics: [],
       release: false,
       releaseStatus: undefined,
     };

@@ -156,6 +156,7 @@ export function commitRequest(given: Partial<CommitRequest>): CommitRequest {
     offsets: [],
     sinkStates: {},
     marks: [],
+    topics: [],
     release: false,
     releaseStatus: undefined,
     ...given,

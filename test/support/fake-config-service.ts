@@ -10,6 +10,7 @@ export interface FakeConnector {
   /** Errors of tasks by number; '' for a running one. */
   tasks: string[];
   offsets: PartitionOffset[];
+  topics?: string[];
 }
 
 /** Answers as config-service does, from memory and without any task: what the gateway makes of it is under test. */
@@ -122,6 +123,12 @@ export function fakeConfigService() {
     async listTasks({ name }) {
       const { config, tasks } = find(name);
       return { tasks: tasks.map((_, task) => ({ id: { connector: name, task }, config })) };
+    },
+    activeTopics: async ({ name }) => ({ topics: connectors.get(name)?.topics ?? [] }),
+    async resetActiveTopics({ name }) {
+      const connector = connectors.get(name);
+      if (connector !== undefined) connector.topics = [];
+      return {};
     },
     history: async ({ name }) => {
       find(name);

@@ -226,5 +226,5 @@ function partitionOf(task: number): string {
 function contentOf({ start, position }: ScriptedTask): CommitContent {
   const offsets = [{ partition: partitionOf(start.task), offset: `{"position":${position}}` }];
   const marks = [{ queue: { topic: 't', broker: 'b', queue: start.task }, offset: position }];
-  return { offsets, positions: [], sinkStates: {}, marks };
+  return { offsets, positions: [], sinkStates: {}, marks, topics: ['t'] };
 }

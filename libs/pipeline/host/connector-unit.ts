@@ -32,7 +32,12 @@ export class ConnectorUnit implements HostUnit {
   setPaused(): void {}
 
   async freeze(freeze: number): Promise<void> {
-    this.#host.post({ type: 'frozen', unit: this.#unit, freeze, content: { offsets: [], positions: [], sinkStates: {}, marks: [] } });
+    this.#host.post({
+      type: 'frozen',
+      unit: this.#unit,
+      freeze,
+      content: { offsets: [], positions: [], sinkStates: {}, marks: [], topics: [] },
+    });
   }
 
   async committed(): Promise<void> {}

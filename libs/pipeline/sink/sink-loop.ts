@@ -121,7 +121,7 @@ export class SinkLoop {
       const texts = stateTexts(states);
       this.#frozen = { id, states: texts };
       const changed = Object.entries(texts).filter(([name, text]) => this.#states[name] !== text);
-      return { offsets: [], positions: this.#input.freeze(), sinkStates: Object.fromEntries(changed), marks: [] };
+      return { offsets: [], positions: this.#input.freeze(), sinkStates: Object.fromEntries(changed), marks: [], topics: [] };
     });
   }
 

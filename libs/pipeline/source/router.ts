@@ -14,6 +14,7 @@ export class TopicRoute {
   readonly delayed: DelayedSender;
   readonly #spread: boolean;
   #sticky = 0;
+  #isUsed = false;
   readonly #hashes = new Map<TrackedPartition, number>();
 
   constructor(topic: string, senders: readonly QueueSender[], delayed: DelayedSender, ordering: 'partition' | 'none') {
@@ -25,6 +26,7 @@ export class TopicRoute {
 
   /** The queue a source asked for, else by key, else by source partition, else spread. */
   choose(queue: number | undefined, key: Buffer | null, partition: TrackedPartition): QueueSender {
+    this.#isUsed = true;
     const { senders } = this;
     const count = senders.length;
     let index: number;
@@ -35,6 +37,13 @@ export class TopicRoute {
     const sender = senders[index] ?? senders[0];
     if (sender === undefined) throw new RangeError(`topic ${this.topic} has no queues`);
     return sender;
+  }
+
+  /** Whether a queue was chosen since the last call. */
+  takeUsed(): boolean {
+    const used = this.#isUsed;
+    this.#isUsed = false;
+    return used;
   }
 
   get isEmpty(): boolean {

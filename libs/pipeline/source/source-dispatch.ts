@@ -100,6 +100,11 @@ export class SourceDispatch {
     return isWhole;
   }
 
+  /** Those that got records since the last call. */
+  takeUsedTopics(): readonly string[] {
+    return [...this.#routes.values()].filter((route) => route.takeUsed()).map(({ topic }) => topic);
+  }
+
   /** The marks of these topics are committed: they may be sent to. */
   release(topics: readonly string[]): void {
     for (const topic of topics) for (const sender of this.#routes.get(topic)?.senders ?? []) sender.release();

@@ -121,6 +121,7 @@ export class SourceLoop {
     this.#moveIdleMarks();
     const offsets = this.#tracker.freeze();
     const { marks, topics } = this.#freezeMarks();
+    const used = this.#dispatch.takeUsedTopics();
     this.#frozen = { id, offsets, topics, checkpoint: this.#tracker.checkpoint };
     await this.#flushLog();
     // Invariant 6: nothing is committed once the session may be over.
@@ -130,6 +131,7 @@ export class SourceLoop {
       positions: [],
       sinkStates: {},
       marks,
+      topics: used,
     };
   }
 

@@ -271,6 +271,19 @@ const exchanges: readonly Exchange[] = [
   { method: 'GET', path: '/connectors/src/tasks-config', status: 404, message: 'HTTP 404 Not Found' },
   { method: 'GET', path: '/connectors/src/offsets', status: 200, answer: position(80) },
   { method: 'GET', path: '/connectors/nope/offsets', status: 404, message: 'Connector nope not found' },
+  {
+    method: 'GET',
+    path: '/connectors/snk/topics',
+    status: 200,
+    answer: { snk: { topics: ['gold-t'] } },
+    before: (connectors) => {
+      const sink = connectors.get('snk');
+      if (sink !== undefined) sink.topics = ['gold-t'];
+    },
+  },
+  { method: 'GET', path: '/connectors/nope/topics', status: 200, answer: { nope: { topics: [] } } },
+  { method: 'PUT', path: '/connectors/snk/topics/reset', status: 202 },
+  { method: 'GET', path: '/connectors/snk/topics', status: 200, answer: { snk: { topics: [] } } },
   { method: 'PUT', path: '/connectors/put/config', body: source, status: 201, location: 'http://localhost:80/connectors/put' },
   {
     method: 'PUT',

@@ -142,7 +142,11 @@ export interface CommitRequest {
   marks: QueueMark[];
   /** Deletes the owner key and writes `release_status` in the same transaction. */
   release: boolean;
-  releaseStatus: StoredStatus | undefined;
+  releaseStatus:
+    | StoredStatus
+    | undefined;
+  /** Topics that a source has sent to since its last commit; those of a sink are in its offsets. */
+  topics: string[];
 }
 
 export interface CommitRequest_SinkStatesEntry {
@@ -759,6 +763,7 @@ function createBaseCommitRequest(): CommitRequest {
     marks: [],
     release: false,
     releaseStatus: undefined,
+    topics: [],
   };
 }
 
@@ -799,6 +804,9 @@ export const CommitRequest: MessageFns<CommitRequest> = {
     }
     if (message.releaseStatus !== undefined) {
       StoredStatus.encode(message.releaseStatus, writer.uint32(82).fork()).join();
+    }
+    for (const v of message.topics) {
+      writer.uint32(90).string(v!);
     }
     return writer;
   },
@@ -899,6 +907,14 @@ export const CommitRequest: MessageFns<CommitRequest> = {
             message.releaseStatus = StoredStatus.decode(reader, reader.uint32());
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.topics.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -955,6 +971,7 @@ export const CommitRequest: MessageFns<CommitRequest> = {
         : isSet(object.release_status)
         ? StoredStatus.fromJSON(object.release_status)
         : undefined,
+      topics: globalThis.Array.isArray(object?.topics) ? object.topics.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -996,6 +1013,9 @@ export const CommitRequest: MessageFns<CommitRequest> = {
     if (message.releaseStatus !== undefined) {
       obj.releaseStatus = StoredStatus.toJSON(message.releaseStatus);
     }
+    if (message.topics?.length) {
+      obj.topics = message.topics;
+    }
     return obj;
   },
 
@@ -1024,6 +1044,7 @@ export const CommitRequest: MessageFns<CommitRequest> = {
     message.releaseStatus = (object.releaseStatus !== undefined && object.releaseStatus !== null)
       ? StoredStatus.fromPartial(object.releaseStatus)
       : undefined;
+    message.topics = object.topics?.map((e) => e) || [];
     return message;
   },
 };

@@ -210,6 +210,22 @@ export interface TaskConfig_ConfigEntry {
   value: string;
 }
 
+export interface ActiveTopicsRequest {
+  name: string;
+}
+
+export interface ActiveTopicsResponse {
+  /** Sorted. */
+  topics: string[];
+}
+
+export interface ResetActiveTopicsRequest {
+  name: string;
+}
+
+export interface ResetActiveTopicsResponse {
+}
+
 export interface HistoryRequest {
   name: string;
 }
@@ -3462,6 +3478,261 @@ export const TaskConfig_ConfigEntry: MessageFns<TaskConfig_ConfigEntry> = {
   },
 };
 
+function createBaseActiveTopicsRequest(): ActiveTopicsRequest {
+  return { name: "" };
+}
+
+export const ActiveTopicsRequest: MessageFns<ActiveTopicsRequest> = {
+  encode(message: ActiveTopicsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ActiveTopicsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseActiveTopicsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ActiveTopicsRequest {
+    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
+  },
+
+  toJSON(message: ActiveTopicsRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ActiveTopicsRequest>): ActiveTopicsRequest {
+    return ActiveTopicsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ActiveTopicsRequest>): ActiveTopicsRequest {
+    const message = createBaseActiveTopicsRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseActiveTopicsResponse(): ActiveTopicsResponse {
+  return { topics: [] };
+}
+
+export const ActiveTopicsResponse: MessageFns<ActiveTopicsResponse> = {
+  encode(message: ActiveTopicsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.topics) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ActiveTopicsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseActiveTopicsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.topics.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ActiveTopicsResponse {
+    return {
+      topics: globalThis.Array.isArray(object?.topics) ? object.topics.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: ActiveTopicsResponse): unknown {
+    const obj: any = {};
+    if (message.topics?.length) {
+      obj.topics = message.topics;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ActiveTopicsResponse>): ActiveTopicsResponse {
+    return ActiveTopicsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ActiveTopicsResponse>): ActiveTopicsResponse {
+    const message = createBaseActiveTopicsResponse();
+    message.topics = object.topics?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseResetActiveTopicsRequest(): ResetActiveTopicsRequest {
+  return { name: "" };
+}
+
+export const ResetActiveTopicsRequest: MessageFns<ResetActiveTopicsRequest> = {
+  encode(message: ResetActiveTopicsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResetActiveTopicsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResetActiveTopicsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ResetActiveTopicsRequest {
+    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
+  },
+
+  toJSON(message: ResetActiveTopicsRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ResetActiveTopicsRequest>): ResetActiveTopicsRequest {
+    return ResetActiveTopicsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResetActiveTopicsRequest>): ResetActiveTopicsRequest {
+    const message = createBaseResetActiveTopicsRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseResetActiveTopicsResponse(): ResetActiveTopicsResponse {
+  return {};
+}
+
+export const ResetActiveTopicsResponse: MessageFns<ResetActiveTopicsResponse> = {
+  encode(_: ResetActiveTopicsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResetActiveTopicsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResetActiveTopicsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ResetActiveTopicsResponse {
+    return {};
+  },
+
+  toJSON(_: ResetActiveTopicsResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ResetActiveTopicsResponse>): ResetActiveTopicsResponse {
+    return ResetActiveTopicsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ResetActiveTopicsResponse>): ResetActiveTopicsResponse {
+    const message = createBaseResetActiveTopicsResponse();
+    return message;
+  },
+};
+
 function createBaseHistoryRequest(): HistoryRequest {
   return { name: "" };
 }
@@ -4273,6 +4544,108 @@ export const ConnectorServiceDefinition = {
               115,
               107,
               115,
+            ]) as Buffer,
+          ],
+        },
+      },
+    },
+    /** The topics that a connector has used since it was created, or since they were reset; none of a connector that is unknown. */
+    activeTopics: {
+      name: "ActiveTopics",
+      requestType: ActiveTopicsRequest as typeof ActiveTopicsRequest,
+      requestStream: false,
+      responseType: ActiveTopicsResponse as typeof ActiveTopicsResponse,
+      responseStream: false,
+      options: {
+        _unknownFields: {
+          578365826: [
+            Buffer.from([
+              30,
+              18,
+              28,
+              47,
+              118,
+              49,
+              47,
+              99,
+              111,
+              110,
+              110,
+              101,
+              99,
+              116,
+              111,
+              114,
+              115,
+              47,
+              123,
+              110,
+              97,
+              109,
+              101,
+              125,
+              47,
+              116,
+              111,
+              112,
+              105,
+              99,
+              115,
+            ]) as Buffer,
+          ],
+        },
+      },
+    },
+    resetActiveTopics: {
+      name: "ResetActiveTopics",
+      requestType: ResetActiveTopicsRequest as typeof ResetActiveTopicsRequest,
+      requestStream: false,
+      responseType: ResetActiveTopicsResponse as typeof ResetActiveTopicsResponse,
+      responseStream: false,
+      options: {
+        _unknownFields: {
+          578365826: [
+            Buffer.from([
+              39,
+              58,
+              1,
+              42,
+              34,
+              34,
+              47,
+              118,
+              49,
+              47,
+              99,
+              111,
+              110,
+              110,
+              101,
+              99,
+              116,
+              111,
+              114,
+              115,
+              47,
+              123,
+              110,
+              97,
+              109,
+              101,
+              125,
+              47,
+              116,
+              111,
+              112,
+              105,
+              99,
+              115,
+              58,
+              114,
+              101,
+              115,
+              101,
+              116,
             ]) as Buffer,
           ],
         },

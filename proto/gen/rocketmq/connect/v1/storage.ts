@@ -132,6 +132,8 @@ export interface StoredCommit {
   /** The owner stopped cleanly with this commit. */
   released: boolean;
   marks: QueueMark[];
+  /** Topics that the task has used since they were last reset. */
+  topics: string[];
 }
 
 /** history/{connector}/{revision} */
@@ -1837,7 +1839,7 @@ export const QueueMark: MessageFns<QueueMark> = {
 };
 
 function createBaseStoredCommit(): StoredCommit {
-  return { token: 0n, sequence: 0n, generation: "", released: false, marks: [] };
+  return { token: 0n, sequence: 0n, generation: "", released: false, marks: [], topics: [] };
 }
 
 export const StoredCommit: MessageFns<StoredCommit> = {
@@ -1862,6 +1864,9 @@ export const StoredCommit: MessageFns<StoredCommit> = {
     }
     for (const v of message.marks) {
       QueueMark.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.topics) {
+      writer.uint32(50).string(v!);
     }
     return writer;
   },
@@ -1919,6 +1924,14 @@ export const StoredCommit: MessageFns<StoredCommit> = {
             message.marks.push(QueueMark.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.topics.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1938,6 +1951,7 @@ export const StoredCommit: MessageFns<StoredCommit> = {
       generation: isSet(object.generation) ? globalThis.String(object.generation) : "",
       released: isSet(object.released) ? globalThis.Boolean(object.released) : false,
       marks: globalThis.Array.isArray(object?.marks) ? object.marks.map((e: any) => QueueMark.fromJSON(e)) : [],
+      topics: globalThis.Array.isArray(object?.topics) ? object.topics.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -1958,6 +1972,9 @@ export const StoredCommit: MessageFns<StoredCommit> = {
     if (message.marks?.length) {
       obj.marks = message.marks.map((e) => QueueMark.toJSON(e));
     }
+    if (message.topics?.length) {
+      obj.topics = message.topics;
+    }
     return obj;
   },
 
@@ -1971,6 +1988,7 @@ export const StoredCommit: MessageFns<StoredCommit> = {
     message.generation = object.generation ?? "";
     message.released = object.released ?? false;
     message.marks = object.marks?.map((e) => QueueMark.fromPartial(e)) || [];
+    message.topics = object.topics?.map((e) => e) || [];
     return message;
   },
 };
