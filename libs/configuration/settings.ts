@@ -168,7 +168,10 @@ export const SettingsSchema = Type.Object({
       default: '',
       secret: true,
     }),
-    tls: Type.Boolean({ description: 'Encrypt the connections to name servers and brokers, or to proxies.', default: false }),
+    tls: Type.Boolean({
+      description: 'Encrypt the connections to name servers and brokers, or to proxies; so does naming one of the files.',
+      default: false,
+    }),
     tlsCaFile: Type.String({ description: "PEM file of the authorities to trust; empty: the system's.", default: '' }),
     tlsCertFile: Type.String({ description: 'PEM file of a certificate of our own, where servers ask for one.', default: '' }),
     tlsKeyFile: Type.String({ description: 'PEM file of the key of that certificate.', default: '' }),

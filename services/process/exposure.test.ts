@@ -47,6 +47,7 @@ describe('what a process exposes', () => {
     assert.equal(refused(checkRestExposure, { bind: '10.0.0.1', 'rest-host': '127.0.0.1' }), undefined);
     assert.equal(refused(checkRestExposure, { bind: '10.0.0.1', 'rest-tls-cert-file': 'a' }), undefined);
     assert.equal(refused(checkLogExposure, { 'rocketmq-namesrv': 'namesrv:9876', 'rocketmq-tls': 'true' }), undefined);
+    assert.equal(refused(checkLogExposure, { 'rocketmq-namesrv': 'namesrv:9876', 'rocketmq-tls-ca-file': 'a' }), undefined);
   });
 
   it('says what to give instead', () => {

@@ -30,9 +30,14 @@ export function checkRestExposure({ insecure, bind, rest, restTls }: Settings): 
 
 /** The same for the records of a task runner. */
 export function checkLogExposure({ insecure, rocketmq }: Settings): void {
-  if (insecure || rocketmq.tls) return;
+  if (insecure || isEncrypted(rocketmq)) return;
   for (const kind of ['namesrv', 'proxy'] as const)
     refuse(rocketmq[kind].map(hostOf), `rocketmq.${kind}`, 'records would cross the network in clear', '--rocketmq-tls');
+}
+
+/** Whoever names one of the files wants TLS. */
+export function isEncrypted({ tls, tlsCaFile, tlsCertFile, tlsKeyFile }: Settings['rocketmq']): boolean {
+  return tls || [tlsCaFile, tlsCertFile, tlsKeyFile].some((file) => file !== '');
 }
 
 const MESH_FLAGS = '--mesh-tls-ca-file, --mesh-tls-cert-file and --mesh-tls-key-file';

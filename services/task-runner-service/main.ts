@@ -6,7 +6,7 @@ import type { ProxyLogConnection } from '@rocketmq-connect/message-log/proxy/cli
 import type { RemotingLogConnection } from '@rocketmq-connect/message-log/remoting/client';
 import { DeadlineWord } from '@rocketmq-connect/pipeline/task-host';
 import { type ProcessContext, type ProcessService, secretOf } from '@rocketmq-connect/process';
-import { checkLogExposure } from '@rocketmq-connect/process/exposure';
+import { checkLogExposure, isEncrypted } from '@rocketmq-connect/process/exposure';
 import { readPem } from '@rocketmq-connect/process/pem-files';
 import { ConfigError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
@@ -133,12 +133,18 @@ function proxyLog(context: ProcessContext): Messages {
 }
 
 function access({ settings: { rocketmq }, baseDirectory }: ProcessContext) {
-  const { accessKey, namespace, tls } = rocketmq;
+  const { accessKey, namespace } = rocketmq;
   const secretKey = secretOf('rocketmq.secretKey', rocketmq.secretKey);
+  if ((accessKey === '') !== (secretKey === '')) {
+    throw new ConfigError('an access key for RocketMQ needs its secret, and a secret its access key', {
+      field: accessKey === '' ? 'rocketmq.accessKey' : 'rocketmq.secretKey',
+      remedy: 'Give both accessKey and secretKey (a reference such as ${env:NAME} that has a value), or none.',
+    });
+  }
   return {
     ...(namespace === '' ? {} : { namespace }),
     ...(accessKey === '' ? {} : { credentials: { accessKey, secretKey } }),
-    ...(tls ? { tls: tlsSettings(rocketmq, baseDirectory) } : {}),
+    ...(isEncrypted(rocketmq) ? { tls: tlsSettings(rocketmq, baseDirectory) } : {}),
   };
 }
 

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-/** PEM files of a certificate for 127.0.0.1 and localhost, and of the authority that signed it. */
+/** PEM files of a certificate for 127.0.0.1, ::1 and localhost, and of the authority that signed it. */
 export interface Certificates {
   readonly ca: string;
   readonly cert: string;
@@ -17,7 +17,7 @@ export async function createCertificates(folder: string): Promise<Certificates> 
   const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
   await openssl('req', '-x509', ...newKey, '-keyout', 'ca-key.pem', '-out', 'ca.pem', '-days', '2', '-subj', '/CN=test authority');
   await openssl('req', ...newKey, '-keyout', 'key.pem', '-out', 'request.pem', '-subj', '/CN=mesh');
-  writeFileSync(at('extensions'), 'subjectAltName=IP:127.0.0.1,DNS:localhost\n');
+  writeFileSync(at('extensions'), 'subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost\n');
   const signing = ['-CA', 'ca.pem', '-CAkey', 'ca-key.pem', '-CAcreateserial', '-days', '2', '-extfile', 'extensions'];
   await openssl('x509', '-req', '-in', 'request.pem', '-out', 'cert.pem', ...signing);
   return { ca: at('ca.pem'), cert: at('cert.pem'), key: at('key.pem') };

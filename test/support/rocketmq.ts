@@ -40,6 +40,8 @@ export async function mqadmin(...args: readonly string[]): Promise<string> {
 export interface OtherClusterOptions {
   /** From this port on, counted from the first one of the plain cluster. */
   readonly portOffset: number;
+  /** Where its servers listen; 127.0.0.1 by default. */
+  readonly host?: string;
   /** As `ROCKETMQ_BROKERS`. */
   readonly brokers?: string;
   /** Lines for the configuration of its brokers. */
@@ -57,13 +59,15 @@ export class OtherCluster {
 
   private constructor(name: string, options: OtherClusterOptions) {
     const port = FIRST_PORT + options.portOffset;
-    this.nameServer = `127.0.0.1:${port}`;
+    const { host = '127.0.0.1' } = options;
+    this.nameServer = `${host.includes(':') ? `[${host}]` : host}:${port}`;
     this.#directory = `${DIRECTORY}-${name}`;
     this.#env = {
       ...process.env,
       ROCKETMQ_DIR: this.#directory,
       ROCKETMQ_LIB: join(DIRECTORY, `lib-${process.env['ROCKETMQ_VERSION'] ?? '5.4.0'}`),
       ROCKETMQ_PORT: String(port),
+      ROCKETMQ_HOST: host,
       ROCKETMQ_PROXY: 'no',
       ROCKETMQ_BROKERS: options.brokers ?? 'broker-a',
       ROCKETMQ_BROKER_CONF: options.brokerConf?.join('\n') ?? '',

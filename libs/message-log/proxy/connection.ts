@@ -9,7 +9,8 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
-import { type Clock, ConnectError, FatalError, RetriableError } from '@rocketmq-connect/sdk';
+import { type Clock, type ConnectError, FatalError, RetriableError } from '@rocketmq-connect/sdk';
+import { denied } from '../denied.ts';
 import type { TlsSettings } from '../remoting/connection.ts';
 import type { Credentials } from '../remoting/signature.ts';
 import { requestMetadata } from './request-metadata.ts';
@@ -165,11 +166,7 @@ export class ProxyConnection {
         return new RetriableError(text, { code: 'REQUEST_TIMEOUT', cause: error });
       case status.UNAUTHENTICATED:
       case status.PERMISSION_DENIED:
-        return new ConnectError('denied', text, {
-          code: 'BROKER_NO_PERMISSION',
-          remedy: 'Check access key and secret key, and what they are granted.',
-          cause: error,
-        });
+        return denied(text, error.details, error);
       case status.UNIMPLEMENTED:
         return new FatalError(text, {
           code: 'REQUEST_NOT_SUPPORTED',

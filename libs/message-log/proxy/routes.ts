@@ -83,7 +83,8 @@ function parse(queues: readonly WireQueue[], configured: readonly string[]): Rou
     byName.set(name, {
       broker: broker.getName(),
       queue: one.getId(),
-      addresses: addresses.length > 0 ? addresses : configured,
+      // A proxy names itself by the host it was reached by and its own port, which may lie behind another.
+      addresses: [...new Set([...addresses, ...configured])],
       readable: permission !== WRITE,
       writable: permission !== READ,
     });

@@ -1,4 +1,5 @@
-import { ConfigError, ConnectError, DataError, FatalError, RetriableError } from '@rocketmq-connect/sdk';
+import { ConfigError, type ConnectError, DataError, FatalError, RetriableError } from '@rocketmq-connect/sdk';
+import { denied } from '../denied.ts';
 import { wire } from './wire.ts';
 
 const { Code } = wire;
@@ -40,7 +41,7 @@ export function statusError(what: string, address: string, status: AnswerStatus 
     case Code.UNAUTHORIZED:
     case Code.FORBIDDEN:
     case Code.PAYMENT_REQUIRED:
-      return denied(text);
+      return denied(text, message);
     case Code.TOO_MANY_REQUESTS:
       return new RetriableError(text, { code: 'BROKER_BUSY', remedy: 'The broker is overloaded or limits the flow: it is tried again.' });
     case Code.PAYLOAD_TOO_LARGE:
@@ -86,17 +87,10 @@ const BUSY = /busy|flow control/i;
 
 function byMessage(text: string, code: number, message: string): ConnectError {
   if (code >= Code.BAD_REQUEST && code < Code.INTERNAL_ERROR) return new DataError(text, { code: 'MESSAGE_REFUSED' });
-  if (NO_PERMISSION.test(message)) return denied(text);
+  if (NO_PERMISSION.test(message)) return denied(text, message);
   if (TOO_LARGE.test(message)) return tooLarge(text);
   if (BUSY.test(message)) return new RetriableError(text, { code: 'BROKER_BUSY' });
   return new RetriableError(text, { code: 'BROKER_ERROR' });
-}
-
-function denied(text: string): ConnectError {
-  return new ConnectError('denied', text, {
-    code: 'BROKER_NO_PERMISSION',
-    remedy: 'Check access key and secret key, what they are granted for this topic and group, and the permission of the topic.',
-  });
 }
 
 function tooLarge(text: string): DataError {

@@ -1,6 +1,7 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { type Clock, RetriableError } from '@rocketmq-connect/sdk';
+import { lost, refused } from './connection-trouble.ts';
 import { encodeFrameHead, type Frame, FrameDecoder } from './frame.ts';
 import { type Credentials, signedFields } from './signature.ts';
 
@@ -59,6 +60,8 @@ export class RemotingConnection {
   #cancelLook: () => void = () => {};
   #corked = false;
   #closed: Error | null = null;
+  /** In clear, and nothing came: it may want TLS. */
+  #isMute: boolean;
 
   private constructor(address: string, socket: Socket, tcp: Socket, settings: ConnectionSettings) {
     this.address = address;
@@ -66,10 +69,12 @@ export class RemotingConnection {
     this.#tcp = tcp;
     this.#settings = settings;
     this.#heardAtMs = settings.clock.monotonic();
+    this.#isMute = settings.tls === undefined;
     const decoder = new FrameDecoder();
     const onFrame = (frame: Frame): void => this.#onFrame(frame);
     socket.on('data', (chunk) => {
       this.#heardAtMs = settings.clock.monotonic();
+      this.#isMute = false;
       try {
         decoder.push(chunk, onFrame);
       } catch (error) {
@@ -208,11 +213,7 @@ export class RemotingConnection {
     if (this.#closed !== null) return;
     this.#closed = error;
     this.#cancelLook();
-    for (const pending of this.#pending.values()) {
-      pending.reject(
-        new RetriableError(`the connection to ${this.address} is lost: ${error.message}`, { code: 'CONNECTION_LOST', cause: error }),
-      );
-    }
+    for (const pending of this.#pending.values()) pending.reject(lost(this.address, error, this.#isMute && destroy));
     this.#pending.clear();
   }
 
@@ -224,10 +225,6 @@ export class RemotingConnection {
 }
 
 const KEEP_ALIVE_MS = 30_000;
-
-function refused(address: string, cause: Error): RetriableError {
-  return new RetriableError(`cannot connect to ${address}: ${cause.message}`, { code: 'CONNECTION_REFUSED', cause });
-}
 
 /** `host:port`, `[v6]:port`. */
 function splitAddress(address: string): [string, number] {

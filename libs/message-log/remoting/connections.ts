@@ -1,5 +1,6 @@
-import { FatalError, type Random, RetriableError } from '@rocketmq-connect/sdk';
+import { ConnectError, FatalError, type Random, RetriableError } from '@rocketmq-connect/sdk';
 import { type ConnectionSettings, RemotingConnection } from './connection.ts';
+import { adviceIn } from './connection-trouble.ts';
 
 const BACKOFF_FIRST_MS = 50;
 /** A vain attempt costs little, and data flows again so soon after the broker is back. */
@@ -10,6 +11,8 @@ interface Slot {
   connecting: Promise<RemotingConnection> | null;
   connection: RemotingConnection | null;
   failures: number;
+  /** Of the last attempt. */
+  failure: unknown;
   /** Monotonic time before which nobody tries again. */
   notBeforeMs: number;
 }
@@ -32,7 +35,7 @@ export class Connections {
     const slot = this.#slot(address, lane);
     if (slot.connection?.isOpen) return slot.connection;
     if (this.#settings.clock.monotonic() < slot.notBeforeMs) {
-      throw new RetriableError(`${address} did not take the last connection; tried again in a moment`, { code: 'CONNECTION_REFUSED' });
+      throw again(address, slot.failure);
     }
     slot.connecting ??= this.#connect(address, slot);
     return slot.connecting;
@@ -68,6 +71,7 @@ export class Connections {
       slot.failures = 0;
       return connection;
     } catch (error) {
+      slot.failure = error;
       const pause = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** slot.failures++);
       slot.notBeforeMs = this.#settings.clock.monotonic() + pause * (0.5 + this.#random() / 2);
       throw error;
@@ -80,11 +84,18 @@ export class Connections {
     const key = keyOf(address, lane);
     let slot = this.#slots.get(key);
     if (slot === undefined) {
-      slot = { lane, connecting: null, connection: null, failures: 0, notBeforeMs: 0 };
+      slot = { lane, connecting: null, connection: null, failures: 0, failure: undefined, notBeforeMs: 0 };
       this.#slots.set(key, slot);
     }
     return slot;
   }
+}
+
+/** What was wrong a moment ago is probably wrong still. */
+function again(address: string, failure: unknown): RetriableError {
+  if (!(failure instanceof ConnectError))
+    return new RetriableError(`${address} is tried again in a moment`, { code: 'CONNECTION_REFUSED' });
+  return new RetriableError(failure.message, { ...adviceIn(failure), code: 'CONNECTION_REFUSED', cause: failure });
 }
 
 function keyOf(address: string, lane: string): string {

@@ -1,6 +1,7 @@
 import { type Clock, ConnectError, RetriableError } from '@rocketmq-connect/sdk';
 import { topicNotFound } from '../checks.ts';
 import type { Request } from './connection.ts';
+import { adviceIn } from './connection-trouble.ts';
 import type { Connections } from './connections.ts';
 import type { Frame } from './frame.ts';
 import { parseRoute, routeRequest, type TopicRoute } from './requests/route.ts';
@@ -111,6 +112,7 @@ export class NameServers {
       code: 'NAME_SERVER_UNAVAILABLE',
       field: 'rocketmq.namesrv',
       remedy: 'Check the addresses, and that the name server runs.',
+      ...(failure instanceof ConnectError ? adviceIn(failure) : {}),
       cause: failure,
     });
   }

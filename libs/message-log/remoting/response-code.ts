@@ -1,4 +1,5 @@
-import { ConfigError, ConnectError, DataError, FatalError, RetriableError } from '@rocketmq-connect/sdk';
+import { ConfigError, type ConnectError, DataError, FatalError, RetriableError } from '@rocketmq-connect/sdk';
+import { denied } from '../denied.ts';
 import type { Frame } from './frame.ts';
 
 /** Response codes that decide something (org.apache.rocketmq.remoting.protocol.ResponseCode). */
@@ -41,7 +42,7 @@ export function responseError(what: string, address: string, frame: Frame): Conn
         remedy: 'The broker is starting, stopping, full, or a slave: it is tried again.',
       });
     case ResponseCode.noPermission:
-      return denied(text);
+      return denied(text, frame.remark);
     case ResponseCode.topicNotExist:
       return new DataError(text, { code: 'TOPIC_NOT_FOUND', field: 'topic', remedy: 'Create the topic, or correct its name.' });
     case ResponseCode.subscriptionGroupNotExist:
@@ -68,7 +69,7 @@ export function responseError(what: string, address: string, frame: Frame): Conn
         remedy: 'Use RocketMQ 4.4 or newer; what creates, lists and deletes topics needs the name server itself, not a proxy.',
       });
     case ResponseCode.systemError:
-      if (NOT_ALLOWED.test(frame.remark)) return denied(text);
+      if (NOT_ALLOWED.test(frame.remark)) return denied(text, frame.remark);
       if (TOO_LARGE.test(frame.remark)) return tooLarge(text);
       if (NO_QUEUE.test(frame.remark)) return noQueue(text);
       if (NO_DELAY.test(frame.remark)) {
@@ -101,13 +102,6 @@ const NOT_STORED = /replicas not enough|create mapped file failed|UNKNOWN_ERROR|
 
 function noQueue(text: string): DataError {
   return new DataError(text, { code: 'QUEUE_NOT_FOUND', field: 'queue', remedy: 'Look the queues up anew with describeTopic.' });
-}
-
-function denied(text: string): ConnectError {
-  return new ConnectError('denied', text, {
-    code: 'BROKER_NO_PERMISSION',
-    remedy: 'Check access key and secret key, what they are granted for this topic and group, and the permission of the topic.',
-  });
 }
 
 function tooLarge(text: string): DataError {
