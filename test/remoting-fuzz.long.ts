@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { recordRow } from './support/measurements.ts';
 import { fuzzRemoting } from './support/remoting-fuzz.ts';
 
 describe('The decoders of the remoting adapter, at length', function () {
@@ -14,5 +15,6 @@ describe('The decoders of the remoting adapter, at length', function () {
       await new Promise((resolve) => setImmediate(resolve));
     }
     assert.ok(most < 400 * 1024 * 1024, `seed ${seed}: ${Math.round(most / 1e6)} MB more`);
+    recordRow('remoting-fuzz.md', seed, '1,000,000', `${Math.round(most / 1e6)} MB`);
   });
 });
