@@ -54,7 +54,7 @@ describe('a mesh of real processes over an hour', function () {
       nameServer: rocketmq.nameServer,
       cluster,
       folder,
-      args: ['--lease-ttl-ms', '10000', '--offsets-commit-interval-ms', '2000', '--log-level', 'warn'],
+      args: ['--lease-ttl-ms', '10000', '--offsets-commit-interval-ms', '2000'],
       env: { NODE_OPTIONS: `--import ${RESOURCES}`, ACTIVE_RESOURCES_FILE: resources() },
     });
     await mesh.start({ 'config-service': 2, scheduler: 2, 'task-runner': 3, gateway: 2 });

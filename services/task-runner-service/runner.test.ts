@@ -89,6 +89,11 @@ describe('a task runner', () => {
     await stats.return?.();
   });
 
+  it('has hosts up when it joins: others give it units at once', async () => {
+    const { runners } = await given('r1');
+    assert.equal(runners[0].hosts.alive.size, 2);
+  });
+
   it('S028: stopped in order, it hands over everything at once, and nothing is repeated', async () => {
     const { world, runners } = await given('r1', 'r2');
     const [r1, r2] = runners;

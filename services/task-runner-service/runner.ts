@@ -26,6 +26,8 @@ export interface RunnerOptions {
 }
 
 const REOPEN_AFTER_MS = 1_000;
+/** That are up when it joins a cluster, where it may have as many. */
+const HOSTS_AT_FIRST = 2;
 
 /** A runner's membership: opens a session, lets units follow the target while it lasts, ends everything with it, and joins again. */
 export class Runner {
@@ -59,6 +61,9 @@ export class Runner {
 
   /** Resolves when the runner is registered. Rejects with `ConfigError` when its id is taken by another process. */
   async start(): Promise<void> {
+    const { tools, handOverTimeoutMs } = this.#options;
+    // Others give it their surplus as soon as it has joined.
+    if (handOverTimeoutMs > 0) tools.pool.prepare({ kind: 'thread', group: '' }, HOSTS_AT_FIRST);
     this.#plugins = await this.#options.plugins();
     await this.#caches.start();
     await this.#join();
