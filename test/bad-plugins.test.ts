@@ -144,7 +144,7 @@ describe('bad plugins in a whole mesh', function () {
     await assert.rejects(refused, /400.*tasks\.isolation cannot be process.*Use thread, or connect to a RocketMQ cluster/);
     await create('own', { ...source, 'tasks.isolation': 'thread' });
     await waitFor(() => runs('own'), 'it runs', 60_000);
-    const { hosts } = await mesh.request<{ hosts: { units?: string[] }[] }>('GET', '/v1/runner');
+    const { hosts } = await mesh.request<{ hosts: { units?: string[] }[] }>('GET', '/v1/runners/runner-1');
     assert.deepEqual(hosts.find(({ units }) => units?.includes('tasks/own/0'))?.units?.toSorted(), ['connectors/own', 'tasks/own/0']);
   });
 

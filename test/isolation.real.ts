@@ -39,7 +39,7 @@ describe('processes of their own, on a real RocketMQ', function () {
     await waitFor(() => lines().length > before + 5, what, 60_000);
   };
   const hostsOf = async (unit: string): Promise<Host[]> =>
-    (await mesh.request<{ hosts: Host[] }>('GET', '/v1/runner')).hosts.filter(({ units }) => units?.includes(unit));
+    (await mesh.request<{ hosts: Host[] }>('GET', '/v1/runners/runner-1')).hosts.filter(({ units }) => units?.includes(unit));
   const pidOf = async (unit: string): Promise<number> => {
     await waitFor(async () => (await hostsOf(unit)).length > 0, `${unit} runs`);
     const [host] = await hostsOf(unit);

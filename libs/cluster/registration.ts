@@ -103,7 +103,8 @@ function idTaken(kind: string, id: string, holder: KeyValue): ConnectError {
   );
 }
 
-function endpointOf(kv: { readonly key: string; readonly value: string }): string {
+/** Where the process that registered this is reached; '' where that is not said. */
+export function endpointOf(kv: { readonly key: string; readonly value: string }): string {
   try {
     return decodeStored(StoredService, kv).endpoint;
   } catch (error) {

@@ -13,12 +13,13 @@ import { rootRoutes } from './kafka/root.ts';
 import { topicRoutes } from './kafka/topics.ts';
 import type { Route } from './route.ts';
 import { apiRoutes } from './v1/routes.ts';
+import type { RunnerEndpoints } from './v1/runner-client.ts';
 
 export interface GatewayOptions {
   readonly rpc: Rpc;
   readonly configEndpoints: Endpoints;
   readonly schedulerEndpoints: Endpoints;
-  readonly runnerEndpoints: Endpoints;
+  readonly runnerEndpoints: RunnerEndpoints;
   readonly log: Logger;
   readonly tracer?: Tracer;
   readonly host: string;

@@ -11,7 +11,7 @@ export async function gateway(context: ProcessContext): Promise<ProcessService &
     rpc,
     configEndpoints: await context.endpointsOf('config'),
     schedulerEndpoints: await context.endpointsOf('scheduler'),
-    runnerEndpoints: await context.endpointsOf('runner'),
+    runnerEndpoints: await context.runnerEndpoints(),
     log: context.log.child({ service: 'gateway' }),
     tracer: context.tracing.tracer,
     host: settings.rest.host === '' ? settings.bind : settings.rest.host,

@@ -48,6 +48,8 @@ export interface ProcessContext {
   readonly storeTroubledAtMs: () => number;
   /** The present addresses of a kind of service: given ones, or those that are registered. */
   readonly endpointsOf: (kind: PeerKind) => Promise<Endpoints>;
+  /** The same of the runner with an id: its own address where that is known, else all of runners. */
+  readonly runnerEndpoints: () => Promise<(runner: string) => readonly string[]>;
 }
 
 /** What others look for. */
@@ -142,6 +144,7 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
       etcd,
       storeTroubledAtMs: () => watch?.troubledAtMs ?? startedAtMs,
       endpointsOf: (kind) => peers.endpointsOf(kind),
+      runnerEndpoints: () => peers.runnerEndpoints(),
     };
     const services: ProcessService[] = [];
     for (const factory of factories) services.push(await factory(context));

@@ -1,4 +1,11 @@
-import { type ClusterKeys, PrefixCache, registerService, type ServiceRegistration, serviceEndpoints } from '@rocketmq-connect/cluster';
+import {
+  type ClusterKeys,
+  endpointOf,
+  PrefixCache,
+  registerService,
+  type ServiceRegistration,
+  serviceEndpoints,
+} from '@rocketmq-connect/cluster';
 import type { Settings } from '@rocketmq-connect/configuration';
 import type { Endpoints } from '@rocketmq-connect/mesh';
 import type { MetadataStore } from '@rocketmq-connect/metadata-store';
@@ -37,6 +44,17 @@ export class Peers {
     const cache = this.#caches.get(kind) ?? (await this.#follow(kind));
     await cache.synced;
     return () => serviceEndpoints(cache);
+  }
+
+  /** Where the runner of an id is; of fixed addresses nobody knows which is whose. */
+  async runnerEndpoints(): Promise<(runner: string) => readonly string[]> {
+    const all = await this.endpointsOf('runner');
+    const cache = this.#caches.get('runner');
+    if (cache === undefined) return all;
+    return (runner) => {
+      const registered = cache.entries().get(this.#deps.keys.runner(runner));
+      return registered === undefined ? [] : [endpointOf(registered)].filter((address) => address !== '');
+    };
   }
 
   /** Resolves when all were registered for the first time. */

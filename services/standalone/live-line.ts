@@ -17,7 +17,7 @@ export async function startLiveLine(context: ProcessContext, terminal: boolean):
   const runner = context.rpc.client(RunnerServiceDefinition, await context.endpointsOf('runner'));
   const follow = async (): Promise<void> => {
     let before: Sample | undefined;
-    for await (const { tasks } of runner.taskStats({ intervalMs }, { signal: stopping.signal })) {
+    for await (const { tasks } of runner.taskStats({ intervalMs, runner: '' }, { signal: stopping.signal })) {
       const now: Sample = {
         atMs: context.clock.monotonic(),
         read: sum(tasks, ConnectorType.SOURCE),

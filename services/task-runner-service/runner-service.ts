@@ -25,24 +25,33 @@ const levels: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 
 export function runnerService(options: RunnerServiceOptions): Implementation {
   const { id, version, clock, pool } = options;
   const startedAtMs = clock.monotonic();
+  /** Addresses outlive runners: at one of them there may be another runner than its caller means. */
+  const checkIsMeant = (runner: string): void => {
+    if (runner === '' || runner === id) return;
+    throw new ConnectError('notFound', `there is no runner ${runner} here: this is ${id}`, { code: 'OTHER_RUNNER', field: 'runner' });
+  };
   return implement(RunnerServiceDefinition, {
-    describe: async () => ({
-      id,
-      session: options.session(),
-      version,
-      uptimeMs: BigInt(Math.floor(clock.monotonic() - startedAtMs)),
-      rssBytes: BigInt(options.rssBytes()),
-      hosts: pool.list().map(({ id: host, kind, units, loopDelayMs, heapBytes }) => {
-        return {
-          id: host,
-          isolation: kind,
-          units: units.map(options.nameOf),
-          loopDelayMs: BigInt(Math.round(loopDelayMs)),
-          heapBytes: BigInt(heapBytes),
-        };
-      }),
-    }),
-    taskStats: async function* ({ intervalMs }, { signal }) {
+    describe: async ({ runner }) => {
+      checkIsMeant(runner);
+      return {
+        id,
+        session: options.session(),
+        version,
+        uptimeMs: BigInt(Math.floor(clock.monotonic() - startedAtMs)),
+        rssBytes: BigInt(options.rssBytes()),
+        hosts: pool.list().map(({ id: host, kind, units, loopDelayMs, heapBytes }) => {
+          return {
+            id: host,
+            isolation: kind,
+            units: units.map(options.nameOf),
+            loopDelayMs: BigInt(Math.round(loopDelayMs)),
+            heapBytes: BigInt(heapBytes),
+          };
+        }),
+      };
+    },
+    taskStats: async function* ({ intervalMs, runner }, { signal }) {
+      checkIsMeant(runner);
       if (intervalMs !== 0 && intervalMs < INTERVAL_MIN_MS) {
         throw new ConfigError(`interval_ms is ${intervalMs}`, {
           field: 'interval_ms',
@@ -54,7 +63,8 @@ export function runnerService(options: RunnerServiceOptions): Implementation {
         await sleep(clock, intervalMs === 0 ? INTERVAL_DEFAULT_MS : intervalMs, signal).catch(() => undefined);
       }
     },
-    setLogLevel: async ({ logger, level }) => {
+    setLogLevel: async ({ logger, level, runner }) => {
+      checkIsMeant(runner);
       if (logger !== 'hosts') {
         throw new ConnectError('notFound', `there is no logger ${logger}`, { code: 'NOT_FOUND', field: 'logger', remedy: 'hosts' });
       }

@@ -66,7 +66,7 @@ describe('a task runner', () => {
     await world.create('c');
     await world.shows('c', 'RUNNING: RUNNING');
     const client = new SimulatedRpc(world.network, 'asker').client(RunnerServiceDefinition, () => ['r1:1']);
-    const described = await world.clock.resolve(client.describe({}));
+    const described = await world.clock.resolve(client.describe({ runner: '' }));
     assert.deepEqual(described.hosts.flatMap(({ units }) => units).sort(), ['connectors/c', 'tasks/c/0']);
     assert.match(described.session, /^r1-/);
     const [runner] = runners;
@@ -74,7 +74,7 @@ describe('a task runner', () => {
     assert.ok(task);
     task.host.produce(task, 12);
     await world.clock.advance(6000);
-    const stats = client.taskStats({ intervalMs: 0 })[Symbol.asyncIterator]();
+    const stats = client.taskStats({ intervalMs: 0, runner: '' })[Symbol.asyncIterator]();
     const first = await world.clock.resolve(stats.next());
     assert.deepEqual(
       first.value?.tasks.map(({ id, polled, acknowledged, commits, state }: (typeof first.value.tasks)[number]) => [

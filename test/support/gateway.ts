@@ -1,6 +1,7 @@
 import { systemClock } from '@rocketmq-connect/configuration/system-clock';
 import { createHttpServer } from '@rocketmq-connect/gateway/http-server';
 import { gatewayRoutes } from '@rocketmq-connect/gateway/index';
+import type { RunnerEndpoints } from '@rocketmq-connect/gateway/v1/runner-client';
 import type { Implementation } from '@rocketmq-connect/mesh';
 import { SimulatedNetwork, SimulatedRpc } from '@rocketmq-connect/mesh/simulated';
 import type { Logger } from '@rocketmq-connect/telemetry';
@@ -19,14 +20,20 @@ export interface RestCall {
   readonly body?: unknown;
 }
 
-/** A gateway before services on a simulated network, asked without sockets. */
-export async function gatewayBefore(implementations: readonly Implementation[]) {
+/** A gateway before services on a simulated network, asked without sockets. `runnerEndpoints`: where runners are, if not with the others. */
+export async function gatewayBefore(implementations: readonly Implementation[], runnerEndpoints?: RunnerEndpoints) {
   const network = new SimulatedNetwork({ clock: systemClock });
   const server = await new SimulatedRpc(network, 'services').serve('127.0.0.1:9083', implementations);
   const endpoints = () => [server.address];
   const rpc = new SimulatedRpc(network, 'gateway');
   const about = { version: '0.1.0', clusterId: 'default' };
-  const routes = gatewayRoutes({ rpc, configEndpoints: endpoints, schedulerEndpoints: endpoints, runnerEndpoints: endpoints, ...about });
+  const routes = gatewayRoutes({
+    rpc,
+    configEndpoints: endpoints,
+    schedulerEndpoints: endpoints,
+    runnerEndpoints: runnerEndpoints ?? endpoints,
+    ...about,
+  });
   const http = createHttpServer({ routes, log: silent, host: '127.0.0.1', tracer: noTracer });
   return {
     routes,

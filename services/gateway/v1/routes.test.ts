@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { getOption, isMessage } from '@bufbuild/protobuf';
-import type { Implementation, ServiceDefinition } from '@rocketmq-connect/mesh';
+import { type Implementation, implement, type ServiceDefinition } from '@rocketmq-connect/mesh';
 import { registry } from '@rocketmq-connect/mesh/descriptor-files';
+import { SimulatedRpc } from '@rocketmq-connect/mesh/simulated';
+import { DescribeResponse, RunnerServiceDefinition } from '@rocketmq-connect/proto/runner';
+import { ConnectError } from '@rocketmq-connect/sdk';
 import { fakeConfigService } from '../../../test/support/fake-config-service.ts';
 import { gatewayBefore } from '../../../test/support/gateway.ts';
 import { adminServices, type RpcRoute } from './routes.ts';
@@ -85,7 +88,7 @@ describe('the /v1 routes', () => {
     ['POST', '/v1/connectors/x/tasks/99999999999:restart', {}, 'task'],
     ['GET', '/v1/connectors?withStatus=1', undefined, 'withStatus'],
     ['GET', '/v1/connectors?status=true', undefined, 'status'],
-    ['GET', '/v1/runner/task-stats?intervalMs=soon', undefined, 'intervalMs'],
+    ['GET', '/v1/runners/r1/task-stats?intervalMs=soon', undefined, 'intervalMs'],
   ] as const) {
     it(`refuse ${method} ${path} ${JSON.stringify(body) ?? ''} naming ${field}`, async () => {
       const reply = await gateway.request(method, path, body === undefined ? {} : { body });
@@ -94,6 +97,57 @@ describe('the /v1 routes', () => {
       assert.deepEqual(calls, []);
     });
   }
+
+  describe('of one runner', () => {
+    const unknown = (runner: string) => new ConnectError('notFound', `not ${runner}`, { code: 'OTHER_RUNNER' });
+    const runnerAt = (id: string): Implementation =>
+      implement(RunnerServiceDefinition, {
+        describe: async ({ runner }) => {
+          if (runner !== id) throw unknown(runner);
+          return { ...DescribeResponse.fromJSON({}), id };
+        },
+        taskStats: async function* ({ runner }) {
+          if (runner !== id) throw unknown(runner);
+          yield { tasks: [] };
+        },
+        setLogLevel: async ({ runner }) => {
+          if (runner !== id) throw unknown(runner);
+          return {};
+        },
+      });
+    let endpointsOf: (runner: string) => readonly string[];
+    let gateway: Awaited<ReturnType<typeof gatewayBefore>>;
+    const ask = (method: string, path: string, body?: object) => gateway.request(method, path, body === undefined ? {} : { body });
+    before(async () => {
+      gateway = await gatewayBefore([], (runner) => endpointsOf(runner));
+      for (const id of ['r1', 'r2']) await new SimulatedRpc(gateway.network, id).serve(`${id}:1`, [runnerAt(id)]);
+    });
+    after(() => gateway.close());
+
+    for (const [what, endpoints] of [
+      ['whose address is known', (runner: string) => (runner.startsWith('r') ? [`${runner}:1`] : [])],
+      ['of which only addresses were given', () => ['r1:1', 'r2:1']],
+    ] as const) {
+      it(`${what} reach that one and no other`, async () => {
+        endpointsOf = endpoints;
+        for (const id of ['r1', 'r2', 'r1']) {
+          const described = await ask('GET', `/v1/runners/${id}`);
+          assert.deepEqual([described.status, (described.json as { id?: string }).id], [200, id], described.text);
+          assert.equal((await ask('GET', `/v1/runners/${id}/task-stats`)).text, '{}\n');
+          assert.equal((await ask('PUT', `/v1/runners/${id}/loggers/hosts`, { level: 'debug' })).status, 200);
+        }
+        const nobody = await ask('GET', '/v1/runners/nobody');
+        assert.equal(nobody.status, 404, nobody.text);
+        assert.equal((nobody.json as { field?: string }).field, 'runner');
+      });
+    }
+
+    it('say that it may be away where one of the addresses does not answer', async () => {
+      endpointsOf = () => ['r1:1', 'gone:1'];
+      assert.equal((await ask('GET', '/v1/runners/r1')).status, 200);
+      assert.equal((await ask('GET', '/v1/runners/r2')).status, 503);
+    });
+  });
 
   it('give enums by name, integers of 64 bits as text, and streams as lines of JSON', async () => {
     const service = fakeConfigService();

@@ -8,6 +8,7 @@ import { PLUGIN_DEADLINE_MS } from '../clients.ts';
 import { problemBody, toProblem } from '../problem.ts';
 import type { Answer, RestRequest, Route } from '../route.ts';
 import { httpRule } from './http-rule.ts';
+import { type RunnerEndpoints, runnerClient } from './runner-client.ts';
 
 /** A route that stands for an RPC, so that its description can be made from the messages. */
 export interface RpcRoute extends Route {
@@ -26,18 +27,37 @@ export const adminServices: readonly { readonly definition: ServiceDefinition; r
 ];
 
 /** Every annotated RPC as its annotation says, in proto3 JSON; a server stream as lines of JSON. */
-export function apiRoutes(rpc: Rpc, endpoints: Readonly<Record<Peer, Endpoints>>): readonly RpcRoute[] {
+export function apiRoutes(rpc: Rpc, endpoints: PeerEndpoints): readonly RpcRoute[] {
   return adminServices.flatMap(({ definition, peer }) => {
-    const client = rpc.client(definition, endpoints[peer]) as unknown as Readonly<Record<string, Call>>;
+    const clientFor = clients(rpc, definition, peer, endpoints);
     return Object.entries(definition.methods).flatMap(([name, method]) => {
       const rule = httpRule(method);
-      const call = client[name];
-      return rule === undefined || call === undefined ? [] : [rpcRoute(definition, method, rule, call)];
+      const call: Call = async (request, options) => (await clientFor(request))[name]?.(request, options);
+      return rule === undefined ? [] : [rpcRoute(definition, method, rule, call)];
     });
   });
 }
 
-type Call = (request: unknown, options: CallOptions) => Promise<unknown> | AsyncIterable<unknown>;
+export interface PeerEndpoints {
+  readonly config: Endpoints;
+  readonly scheduler: Endpoints;
+  readonly runner: RunnerEndpoints;
+}
+
+type AnyClient = Readonly<Record<string, (request: unknown, options: CallOptions) => unknown>>;
+
+/** Any instance of a service will do, but of runners only the one that the request names. */
+function clients(rpc: Rpc, definition: ServiceDefinition, peer: Peer, endpoints: PeerEndpoints): (request: unknown) => Promise<AnyClient> {
+  if (peer === 'runner') {
+    return async (request) =>
+      (await runnerClient(rpc, endpoints.runner, (request as { readonly runner: string }).runner)) as unknown as AnyClient;
+  }
+  const client = rpc.client(definition, endpoints[peer]) as unknown as AnyClient;
+  return async () => client;
+}
+
+/** Resolves to the answer, or to the stream of them. */
+type Call = (request: unknown, options: CallOptions) => Promise<unknown>;
 type Json = { fromJSON(object: unknown): unknown; toJSON(message: unknown): unknown };
 
 function rpcRoute(definition: ServiceDefinition, method: AnyMethod, rule: NonNullable<ReturnType<typeof httpRule>>, call: Call): RpcRoute {
@@ -55,8 +75,8 @@ function rpcRoute(definition: ServiceDefinition, method: AnyMethod, rule: NonNul
     async handle(request) {
       const message = requestType.fromJSON(await requestJson(definition, method, rule.hasBody, request));
       const { signal, identity } = request;
-      if (method.responseStream) return streamed(call(message, { signal, identity }) as AsyncIterable<unknown>, responseType);
-      const response = await (call(message, { signal, identity, deadlineMs: PLUGIN_DEADLINE_MS }) as Promise<unknown>);
+      if (method.responseStream) return streamed((await call(message, { signal, identity })) as AsyncIterable<unknown>, responseType);
+      const response = await call(message, { signal, identity, deadlineMs: PLUGIN_DEADLINE_MS });
       return { status: 200, json: responseType.toJSON(response) };
     },
   };

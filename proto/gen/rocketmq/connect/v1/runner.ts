@@ -23,6 +23,7 @@ export const protobufPackage = "rocketmq.connect.v1";
 export const protobufFileName = "rocketmq/connect/v1/runner.proto";
 
 export interface DescribeRequest {
+  runner: string;
 }
 
 export interface DescribeResponse {
@@ -47,6 +48,7 @@ export interface HostInfo {
 export interface TaskStatsRequest {
   /** 1000 if 0; at least 100. */
   intervalMs: number;
+  runner: string;
 }
 
 export interface TaskStatsResponse {
@@ -78,17 +80,21 @@ export interface TaskStats {
 export interface SetLogLevelRequest {
   logger: string;
   level: string;
+  runner: string;
 }
 
 export interface SetLogLevelResponse {
 }
 
 function createBaseDescribeRequest(): DescribeRequest {
-  return {};
+  return { runner: "" };
 }
 
 export const DescribeRequest: MessageFns<DescribeRequest> = {
-  encode(_: DescribeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: DescribeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.runner !== "") {
+      writer.uint32(10).string(message.runner);
+    }
     return writer;
   },
 
@@ -105,6 +111,14 @@ export const DescribeRequest: MessageFns<DescribeRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.runner = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -117,20 +131,24 @@ export const DescribeRequest: MessageFns<DescribeRequest> = {
     }
   },
 
-  fromJSON(_: any): DescribeRequest {
-    return {};
+  fromJSON(object: any): DescribeRequest {
+    return { runner: isSet(object.runner) ? globalThis.String(object.runner) : "" };
   },
 
-  toJSON(_: DescribeRequest): unknown {
+  toJSON(message: DescribeRequest): unknown {
     const obj: any = {};
+    if (message.runner !== "") {
+      obj.runner = message.runner;
+    }
     return obj;
   },
 
   create(base?: DeepPartial<DescribeRequest>): DescribeRequest {
     return DescribeRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<DescribeRequest>): DescribeRequest {
+  fromPartial(object: DeepPartial<DescribeRequest>): DescribeRequest {
     const message = createBaseDescribeRequest();
+    message.runner = object.runner ?? "";
     return message;
   },
 };
@@ -448,13 +466,16 @@ export const HostInfo: MessageFns<HostInfo> = {
 };
 
 function createBaseTaskStatsRequest(): TaskStatsRequest {
-  return { intervalMs: 0 };
+  return { intervalMs: 0, runner: "" };
 }
 
 export const TaskStatsRequest: MessageFns<TaskStatsRequest> = {
   encode(message: TaskStatsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.intervalMs !== 0) {
       writer.uint32(8).int32(message.intervalMs);
+    }
+    if (message.runner !== "") {
+      writer.uint32(18).string(message.runner);
     }
     return writer;
   },
@@ -480,6 +501,14 @@ export const TaskStatsRequest: MessageFns<TaskStatsRequest> = {
             message.intervalMs = reader.int32();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.runner = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -499,6 +528,7 @@ export const TaskStatsRequest: MessageFns<TaskStatsRequest> = {
         : isSet(object.interval_ms)
         ? globalThis.Number(object.interval_ms)
         : 0,
+      runner: isSet(object.runner) ? globalThis.String(object.runner) : "",
     };
   },
 
@@ -506,6 +536,9 @@ export const TaskStatsRequest: MessageFns<TaskStatsRequest> = {
     const obj: any = {};
     if (message.intervalMs !== 0) {
       obj.intervalMs = Math.round(message.intervalMs);
+    }
+    if (message.runner !== "") {
+      obj.runner = message.runner;
     }
     return obj;
   },
@@ -516,6 +549,7 @@ export const TaskStatsRequest: MessageFns<TaskStatsRequest> = {
   fromPartial(object: DeepPartial<TaskStatsRequest>): TaskStatsRequest {
     const message = createBaseTaskStatsRequest();
     message.intervalMs = object.intervalMs ?? 0;
+    message.runner = object.runner ?? "";
     return message;
   },
 };
@@ -929,7 +963,7 @@ export const TaskStats: MessageFns<TaskStats> = {
 };
 
 function createBaseSetLogLevelRequest(): SetLogLevelRequest {
-  return { logger: "", level: "" };
+  return { logger: "", level: "", runner: "" };
 }
 
 export const SetLogLevelRequest: MessageFns<SetLogLevelRequest> = {
@@ -939,6 +973,9 @@ export const SetLogLevelRequest: MessageFns<SetLogLevelRequest> = {
     }
     if (message.level !== "") {
       writer.uint32(18).string(message.level);
+    }
+    if (message.runner !== "") {
+      writer.uint32(26).string(message.runner);
     }
     return writer;
   },
@@ -972,6 +1009,14 @@ export const SetLogLevelRequest: MessageFns<SetLogLevelRequest> = {
             message.level = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.runner = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -988,6 +1033,7 @@ export const SetLogLevelRequest: MessageFns<SetLogLevelRequest> = {
     return {
       logger: isSet(object.logger) ? globalThis.String(object.logger) : "",
       level: isSet(object.level) ? globalThis.String(object.level) : "",
+      runner: isSet(object.runner) ? globalThis.String(object.runner) : "",
     };
   },
 
@@ -999,6 +1045,9 @@ export const SetLogLevelRequest: MessageFns<SetLogLevelRequest> = {
     if (message.level !== "") {
       obj.level = message.level;
     }
+    if (message.runner !== "") {
+      obj.runner = message.runner;
+    }
     return obj;
   },
 
@@ -1009,6 +1058,7 @@ export const SetLogLevelRequest: MessageFns<SetLogLevelRequest> = {
     const message = createBaseSetLogLevelRequest();
     message.logger = object.logger ?? "";
     message.level = object.level ?? "";
+    message.runner = object.runner ?? "";
     return message;
   },
 };
@@ -1065,7 +1115,7 @@ export const SetLogLevelResponse: MessageFns<SetLogLevelResponse> = {
   },
 };
 
-/** One task runner, asked directly. */
+/** One task runner, asked directly. `runner` is its id; empty: whoever is asked. Another one answers NOT_FOUND. */
 export type RunnerServiceDefinition = typeof RunnerServiceDefinition;
 export const RunnerServiceDefinition = {
   name: "RunnerService",
@@ -1079,7 +1129,33 @@ export const RunnerServiceDefinition = {
       responseStream: false,
       options: {
         _unknownFields: {
-          578365826: [Buffer.from([12, 18, 10, 47, 118, 49, 47, 114, 117, 110, 110, 101, 114]) as Buffer],
+          578365826: [
+            Buffer.from([
+              22,
+              18,
+              20,
+              47,
+              118,
+              49,
+              47,
+              114,
+              117,
+              110,
+              110,
+              101,
+              114,
+              115,
+              47,
+              123,
+              114,
+              117,
+              110,
+              110,
+              101,
+              114,
+              125,
+            ]) as Buffer,
+          ],
         },
       },
     },
@@ -1094,9 +1170,9 @@ export const RunnerServiceDefinition = {
         _unknownFields: {
           578365826: [
             Buffer.from([
-              23,
+              33,
               18,
-              21,
+              31,
               47,
               118,
               49,
@@ -1107,6 +1183,16 @@ export const RunnerServiceDefinition = {
               110,
               101,
               114,
+              115,
+              47,
+              123,
+              114,
+              117,
+              110,
+              110,
+              101,
+              114,
+              125,
               47,
               116,
               97,
@@ -1133,12 +1219,12 @@ export const RunnerServiceDefinition = {
         _unknownFields: {
           578365826: [
             Buffer.from([
-              32,
+              42,
               58,
               1,
               42,
               26,
-              27,
+              37,
               47,
               118,
               49,
@@ -1149,6 +1235,16 @@ export const RunnerServiceDefinition = {
               110,
               101,
               114,
+              115,
+              47,
+              123,
+              114,
+              117,
+              110,
+              110,
+              101,
+              114,
+              125,
               47,
               108,
               111,
