@@ -103,8 +103,8 @@ describe('Sessions, election and caches on a real etcd', function () {
       const check = neverTwo(one, two);
       const token = one.election.leader() ?? 0n;
       far.proxy.silence();
-      await until(() => two.leads);
-      assert.deepEqual(one.log, ['elected', 'lost']);
+      await until(() => two.leads && one.log.length >= 2);
+      assert.deepEqual(one.log.slice(0, 2), ['elected', 'lost']);
       far.proxy.heal();
       await until(() =>
         one.write(token).then(
@@ -112,12 +112,19 @@ describe('Sessions, election and caches on a real etcd', function () {
           () => false,
         ),
       );
-      assert.ok(await two.write(two.election.leader() ?? 0n));
+      // A machine under load may miss a keep-alive: then it is the other's turn.
+      const leading = (): Candidate | undefined => [one, two].find(({ leads }) => leads);
+      await until(async () => {
+        const leader = leading();
+        return leader !== undefined && (await leader.write(leader.election.leader() ?? 0n).catch(() => false));
+      });
       // By an operator, say: it finds out by its cache, long before its next keep-alive could tell.
+      const losses = (): number => [one, two].flatMap(({ log }) => log).filter((line) => line === 'lost').length;
+      const before = losses();
       const { kv } = await direct.get(keys.leader);
       await etcd.revoke(kv?.leaseId ?? 0n);
-      await until(() => two.log.includes('lost'));
-      await until(() => one.leads || two.leads);
+      await until(() => losses() > before);
+      await until(() => leading() !== undefined);
       check();
     });
 

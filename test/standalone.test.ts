@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { get, type RequestOptions } from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { createCertificates } from './support/certificates.ts';
 import { type StandaloneProcess, spawnStandalone, startStandalone, waitFor } from './support/standalone.ts';
 
 const ROOT = new URL('..', import.meta.url).pathname;
@@ -109,6 +112,24 @@ describe('standalone', function () {
       config: { 'connector.class': 'FileStreamSink', topics: 'ticks', file: join(cwd, 'ticks.txt') },
     });
     await waitFor(() => textOf(join(cwd, 'ticks.txt')).startsWith('tick 1\ntick 2\ntick 3\n'), 'ticks arrive in order');
+  });
+
+  it('serves REST over TLS to whoever trusts its authority, the command line too, and to nobody in clear', async () => {
+    const { ca, cert, key } = await createCertificates(cwd);
+    const alone = await refused('--no-quickstart', '--rest-tls-cert-file', cert);
+    assert.match(alone, /restTls\.keyFile is missing[\s\S]*--rest-tls-key-file/);
+    const mesh = await start('--no-quickstart', '--rest-tls-cert-file', cert, '--rest-tls-key-file', key);
+    assert.match(mesh.url, /^https:/);
+    const statusOf = (options: RequestOptions): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        get(`${mesh.url}/connectors`, options, (response) => resolve(response.resume().statusCode)).on('error', reject);
+      });
+    assert.equal(await statusOf({ ca: readFileSync(ca) }), 200);
+    await assert.rejects(statusOf({}), /certificate/);
+    await assert.rejects(fetch(`${mesh.url.replace('https', 'http')}/connectors`));
+    const env = { PATH: process.env['PATH'], RMQC_URL: mesh.url, NODE_EXTRA_CA_CERTS: ca };
+    const { stdout } = await promisify(execFile)(process.execPath, [join(ROOT, 'cli/bin/rocketmq-connect.js'), 'plugins'], { env });
+    assert.match(stdout, /FileStreamSource/);
   });
 
   it('refuses a data folder that is in use, naming the process', async () => {

@@ -571,6 +571,25 @@ describe('the units of a runner', () => {
     await world.shows('c', 'RUNNING: RUNNING RUNNING');
   });
 
+  it('what the end of a session interrupts is told as no failure', async () => {
+    const world = await running();
+    const runner = world.runner();
+    runner.hosts.scripts.set('d', { hangs: 'start' });
+    await world.create('d');
+    await world.shows('d', 'RUNNING: STARTING');
+    // The other waits for its offsets.
+    world.network.partition('r1', 'config');
+    taskOf(world).host.fail(taskOf(world), away);
+    await world.clock.advance(3000);
+    const before = runner.lines.length;
+    await runner.endSession();
+    await world.clock.advance(60_000);
+    assert.deepEqual(
+      runner.lines.slice(before).filter((line) => line.includes('failed')),
+      [],
+    );
+  });
+
   it('leaves no timer behind when everything is stopped', async () => {
     const world = await running({ tasks: 2 });
     world.runner().deafen();

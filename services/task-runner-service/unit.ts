@@ -242,7 +242,8 @@ export class Unit {
       this.#error = '';
       this.#dispatch({ type: 'started' });
     } catch (error) {
-      if (turn !== this.#turn) return;
+      // What the end of the session interrupts is no failure.
+      if (turn !== this.#turn || this.#closed) return;
       if (error instanceof Fenced) this.#dispatch({ type: 'fenced' });
       else if (error instanceof Unable) {
         this.#error = error.message;
@@ -253,6 +254,7 @@ export class Unit {
   }
 
   #failed(failure: Failure): void {
+    if (this.#closed) return;
     const { restartPolicy, clock, random, log } = this.#env;
     if (!failure.counted) {
       log.info(`goes on in another host: ${failure.message}`);

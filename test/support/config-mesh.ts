@@ -17,7 +17,7 @@ import { OffsetServiceDefinition } from '@rocketmq-connect/proto/offset';
 import { type AlterOffsetsRequest, PluginHostServiceDefinition, PluginKind, PluginServiceDefinition } from '@rocketmq-connect/proto/plugin';
 import { StoredOffset, StoredOwner, StoredRunner, StoredSpec, StoredStatus, StoredTaskSet } from '@rocketmq-connect/proto/storage';
 import { ConfigError, type ConnectError } from '@rocketmq-connect/sdk';
-import { quietLogger } from './quiet-logger.ts';
+import { quietLogger, recordingLogger } from './quiet-logger.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 /** config-service on a simulated store, network and clock, with a plugin host that knows two plugins. */
@@ -237,12 +237,4 @@ async function* streamOf<T>(items: readonly T[]): AsyncIterable<T> {
 function decodeAt<T>(store: SimulatedStore, type: { fromJSON(object: unknown): T }, key: string): T | null {
   const kv = store.peek({ start: key, end: `${key}\0` })[0];
   return kv === undefined ? null : type.fromJSON(JSON.parse(kv.value));
-}
-
-function recordingLogger(lines: string[]): typeof quietLogger {
-  const write = (message: string, fields?: Readonly<Record<string, unknown>>): void => {
-    lines.push(`${message} ${JSON.stringify(fields ?? {})}`);
-  };
-  const logger = { debug: write, info: write, warn: write, error: write, child: () => logger };
-  return logger;
 }

@@ -8,3 +8,12 @@ export const quietLogger: Logger = {
   error: () => undefined,
   child: () => quietLogger,
 };
+
+/** Keeps each line: its message and its fields. */
+export function recordingLogger(lines: string[]): Logger {
+  const write = (message: string, fields?: Readonly<Record<string, unknown>>): void => {
+    lines.push(`${message} ${JSON.stringify(fields ?? {})}`);
+  };
+  const logger = { debug: write, info: write, warn: write, error: write, child: () => logger };
+  return logger;
+}

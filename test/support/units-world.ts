@@ -18,7 +18,7 @@ import { pluginHostService } from '@rocketmq-connect/task-runner-service/plugin-
 import { Questions } from '@rocketmq-connect/task-runner-service/questions';
 import { defaultRestartPolicy } from '@rocketmq-connect/task-runner-service/restart-policy';
 import { SessionUnits } from '@rocketmq-connect/task-runner-service/session-units';
-import { quietLogger } from './quiet-logger.ts';
+import { quietLogger, recordingLogger } from './quiet-logger.ts';
 import { ScriptedHosts } from './scripted-hosts.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
@@ -160,6 +160,8 @@ export class TestRunner {
   readonly hosts: ScriptedHosts;
   readonly pool: HostPool;
   readonly unkillable: string[] = [];
+  /** What its units logged. */
+  readonly lines: string[] = [];
   sessionsLost = 0;
   units: SessionUnits;
   lease: Lease;
@@ -242,7 +244,7 @@ export class TestRunner {
         keys,
         clock,
         random: () => 0.5,
-        log: quietLogger,
+        log: recordingLogger(this.lines),
         version: '0.1.0',
         settings: {
           commitIntervalMs: 5000,
