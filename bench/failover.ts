@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -11,7 +11,9 @@ import { UnitState } from '@rocketmq-connect/proto/common';
 import { StoredStatus } from '@rocketmq-connect/proto/storage';
 import { EtcdCluster } from '../test/support/etcd-cluster.ts';
 import { Mesh } from '../test/support/mesh.ts';
+import { cpuSecondsOf } from '../test/support/process-figures.ts';
 import { waitFor } from '../test/support/standalone.ts';
+import { UnitPauses } from '../test/support/unit-pauses.ts';
 
 /**
  * What a cluster of real processes does, on an etcd of its own and a RocketMQ that runs: `npm run bench failover [-- --only kill,add,create,
@@ -78,11 +80,11 @@ async function killRunner(ttlMs: number): Promise<void> {
 
 /** A third runner comes to two with 80 tasks. */
 async function addRunner(): Promise<void> {
-  const { mesh, states } = await startMesh(10_000, 2);
+  const { mesh, keys } = await startMesh(10_000, 2);
   try {
     await eightyTasks(mesh);
     const before = new Map((await mesh.running({ files: 80 }, 120_000)).map((unit) => [unit.id, unit]));
-    states.clear();
+    const pauses = new UnitPauses(store, keys, (await store.get(keys.layout)).revision + 1n);
     await mesh.add('task-runner', 't3');
     const isEven = async (): Promise<boolean> =>
       (await mesh.running({ files: 80 })).filter(({ ownerRunner }) => ownerRunner === 't3').length >= 27;
@@ -91,14 +93,14 @@ async function addRunner(): Promise<void> {
     const moved = after.filter(({ id, token }) => before.get(id)?.token !== token);
     const elsewhere = moved.filter(({ ownerRunner }) => ownerRunner !== 't3');
     print('a third runner: units moved, of them not to it', `${moved.length} of ${after.length}, ${elsewhere.length}`);
-    const seen = moved.map(({ id }) => states.get(id)).filter((unit) => unit !== undefined);
-    for (const [what, from, to] of [
-      ['pause of a moved unit, STOPPING to RUNNING, ms', 'stoppingAtMs', 'runningAtMs'],
-      ['  of it: stop and last commit', 'stoppingAtMs', 'releasedAtMs'],
-      ['  of it: claim', 'releasedAtMs', 'claimedAtMs'],
-      ['  of it: start', 'claimedAtMs', 'runningAtMs'],
+    pauses.close();
+    for (const [what, part] of [
+      ['pause of a moved unit, STOPPING to RUNNING, ms', 'totalMs'],
+      ['  of it: stop and last commit', 'stopMs'],
+      ['  of it: claim', 'claimMs'],
+      ['  of it: start', 'startMs'],
     ] as const) {
-      const times = seen.map((unit) => unit[to] - unit[from]).sort((a, b) => a - b);
+      const times = pauses.all.map((pause) => pause[part]).sort((a, b) => a - b);
       print(what, `p50 ${at(times, 0.5)}  p99 ${at(times, 0.99)}  max ${at(times, 1)}`);
     }
   } finally {
@@ -156,7 +158,7 @@ async function commitOffsets(count: number): Promise<void> {
     });
     const pid = mesh.get('c1').child.pid ?? 0;
     const before = await etcdLoad();
-    const cpuBefore = cpuSeconds(pid);
+    const cpuBefore = cpuSecondsOf(pid);
     const startedAt = performance.now();
     const roundMs = 5_000;
     for (let sequence = 1n; sequence <= 6n; sequence++) {
@@ -180,7 +182,7 @@ async function commitOffsets(count: number): Promise<void> {
     );
     print(
       '  CPU of a core: config-service, etcd',
-      `${percent((cpuSeconds(pid) - cpuBefore) / elapsed)}, ${percent((load.cpu - before.cpu) / elapsed)}`,
+      `${percent((cpuSecondsOf(pid) - cpuBefore) / elapsed)}, ${percent((load.cpu - before.cpu) / elapsed)}`,
     );
     print('  answered after, ms', `p50 ${at(latencies, 0.5)}  p99 ${at(latencies, 0.99)}  max ${at(latencies, 1)}`);
   } finally {
@@ -213,52 +215,30 @@ function commitOf(task: number, generation: string, token: bigint, sequence: big
   };
 }
 
-/** When what became of a unit was seen in etcd, monotonic ms. */
+/** Who was last seen to run a unit, since when, monotonic ms. */
 interface Seen {
-  runner: string;
-  stoppingAtMs: number;
-  releasedAtMs: number;
-  claimedAtMs: number;
-  runningAtMs: number;
+  readonly runner: string;
+  readonly runningAtMs: number;
 }
 
-/** A mesh of its own cluster, and when its units' statuses were seen to change, by their latest owners. */
+/** A mesh of its own cluster, and what its units' statuses were seen to be. */
 async function startMesh(ttlMs: number, runners: number) {
   const cluster = `failover-${++clusters}`;
   const keys = clusterKeys(cluster);
   const args = ['--lease-ttl-ms', String(ttlMs), '--offsets-commit-interval-ms', '1000'];
   const mesh = new Mesh({ etcd: etcd.endpoints, nameServer: values['name-server'], cluster, folder, args });
   const states = new Map<string, Seen>();
-  const seen = (id: string): Seen => {
-    const known = states.get(id) ?? { runner: '', stoppingAtMs: 0, releasedAtMs: 0, claimedAtMs: 0, runningAtMs: 0 };
-    states.set(id, known);
-    return known;
-  };
   const { revision } = await store.get(keys.layout);
-  const onEnd = (error: Error): void => print('a watch of the bench ended', error.message);
   store.watch(keys.statuses, revision + 1n, {
     onEvents: (events) => {
       for (const event of events) {
         if (event.type === 'delete') continue;
-        const unit = seen(event.kv.key.slice(keys.statuses.start.length));
+        const unit = event.kv.key.slice(keys.statuses.start.length);
         const { state, runner } = decodeStored(StoredStatus, event.kv);
-        unit.runner = runner;
-        if (state === UnitState.STOPPING) unit.stoppingAtMs = performance.now();
-        if (state === UnitState.RUNNING) unit.runningAtMs = performance.now();
+        if (state === UnitState.RUNNING) states.set(unit, { runner, runningAtMs: performance.now() });
       }
     },
-    onEnd,
-  });
-  store.watch(keys.owners, revision + 1n, {
-    onEvents: (events) => {
-      for (const event of events) {
-        const [kind, name, , task] = (event.type === 'put' ? event.kv.key : event.key).slice(keys.owners.start.length).split('/');
-        const unit = seen(task === undefined ? `${kind}/${name}` : `${kind}/${name}/${task}`);
-        if (event.type === 'put') unit.claimedAtMs = performance.now();
-        else unit.releasedAtMs = performance.now();
-      }
-    },
-    onEnd,
+    onEnd: (error) => print('a watch of the bench ended', error.message),
   });
   await mesh.start({ 'config-service': 1, scheduler: 1, 'task-runner': runners, gateway: 1 });
   return { mesh, keys, states };
@@ -295,11 +275,6 @@ async function etcdLoad(): Promise<EtcdLoad> {
 function loadText(before: EtcdLoad, after: EtcdLoad, count: number): string {
   const writes = after.writes - before.writes;
   return `${writes}, ${(writes / count).toFixed(1)}, ${(after.cpu - before.cpu).toFixed(1)}, ${after.events - before.events}`;
-}
-
-function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 function at(sorted: readonly number[], share: number): string {

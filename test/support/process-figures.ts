@@ -30,7 +30,8 @@ export function processFigures(pid: number): ProcessFigures {
   };
 }
 
-function cpuSecondsOf(pid: number): number {
+/** Of all its threads since its start. */
+export function cpuSecondsOf(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
