@@ -27,6 +27,17 @@ describe('the cluster service', () => {
   };
 
   describe('drain', () => {
+    it('S028: a runner that is about to stop shows as draining', async () => {
+      world = await World.with(['r1', 'r2']);
+      await world.runner('r2', { leaving: true });
+      await world.settle();
+      const { runners } = await world.cluster().listRunners({}, world.call);
+      assert.deepEqual(
+        runners.map(({ draining }) => draining),
+        [false, true],
+      );
+    });
+
     it('says what moves where, takes everything from the runner, and lasts until it is undone', async () => {
       world = await World.with(['r1', 'r2']);
       await world.connector('a', 3);

@@ -26,20 +26,20 @@ function listRunners({ found, snapshot, leader }: ClusterRead): ListRunnersRespo
   const owned = new Map<string, number>();
   for (const runner of snapshot.owners.values()) owned.set(runner, (owned.get(runner) ?? 0) + 1);
   const drained = new Set([...found.drains.keys()].map(lastSegment));
-  const counts = (id: string) => ({
-    draining: drained.has(id),
+  const counts = (id: string, leaving: boolean) => ({
+    draining: leaving || drained.has(id),
     ownedUnits: owned.get(id) ?? 0,
     targetUnits: snapshot.rows.get(id)?.units.size ?? 0,
   });
   const runners = [...found.runners.values()].map((kv): Runner => {
     const id = lastSegment(kv.key);
-    const { endpoint, version, labels, zone, capacity } = decodeStored(StoredRunner, kv);
-    return { id, endpoint, version, labels, zone, capacity, missing: false, ...counts(id) };
+    const { endpoint, version, labels, zone, capacity, leaving } = decodeStored(StoredRunner, kv);
+    return { id, endpoint, version, labels, zone, capacity, missing: false, ...counts(id, leaving) };
   });
   const live = new Set(runners.map(({ id }) => id));
   const missing = [...snapshot.awaited]
     .filter((id) => !live.has(id))
-    .map((id): Runner => ({ id, endpoint: '', version: '', labels: {}, zone: '', capacity: 0, missing: true, ...counts(id) }));
+    .map((id): Runner => ({ id, endpoint: '', version: '', labels: {}, zone: '', capacity: 0, missing: true, ...counts(id, false) }));
   return { runners: [...runners, ...missing].sort((a, b) => (a.id < b.id ? -1 : 1)), leader };
 }
 
