@@ -46,12 +46,13 @@ const SETTLE_MS = 90_000;
  */
 export async function runChaos({ seed, rounds, faults = FAULTS, onRound }: ChaosOptions): Promise<ChaosRound[]> {
   const random = seededRandom(seed);
+  const draw = drawFrom(faults, random);
   const world = await ChaosWorld.start(`chaos-${seed}-${Date.now().toString(36)}`);
   const done: ChaosRound[] = [];
   let drawn: readonly Fault[] = [];
   try {
     for (let round = 0; round < rounds; round++) {
-      drawn = Array.from({ length: between(random, 1, 3) }, () => one(random, faults));
+      drawn = Array.from({ length: between(random, 1, 3) }, draw);
       const result = await world.round(drawn, random);
       done.push(result);
       onRound?.(result);
@@ -189,6 +190,17 @@ class ChaosWorld {
     }
     return causes;
   }
+}
+
+/** One after the other in a drawn order, each once before any comes again. */
+function drawFrom<T>(all: readonly T[], random: Random): () => T {
+  let left: T[] = [];
+  return () => {
+    if (left.length === 0) left = [...all];
+    const drawn = one(random, left);
+    left = left.filter((each) => each !== drawn);
+    return drawn;
+  };
 }
 
 function bigintAsText(_key: string, value: unknown): unknown {
