@@ -7,13 +7,14 @@ import { rendezvous } from './rendezvous.ts';
  */
 export function level(board: Board, limit: number, pinned: ReadonlySet<number>): void {
   if (board.runners.length < 2) return;
-  const held = unitsByRunner(board);
-  const search: Search = { board, held, pinned, heaviest: heaviestOf(board), barren: { task: new Set(), connector: new Set() } };
+  const held = unitsByRunner(board, pinned);
+  const pairs = (): Uint8Array => new Uint8Array(board.runners.length ** 2);
+  const search: Search = { board, held, heaviest: heaviestOf(board), barren: { task: pairs(), connector: pairs() } };
   for (let moves = 0; moves < limit; moves++) {
     const move = bestMove(search);
     if (move === null) return;
-    held[move.kind][move.from]?.delete(move.unit);
-    held[move.kind][move.to]?.add(move.unit);
+    remove(held[move.kind][move.from] ?? [], move.unit);
+    held[move.kind][move.to]?.push(move.unit);
     put(board, move.unit, move.to);
   }
 }
@@ -22,18 +23,18 @@ export function level(board: Board, limit: number, pinned: ReadonlySet<number>):
 const COUNTS = OWN_KIND + 1;
 const kinds = ['task', 'connector'] as const;
 type Kind = (typeof kinds)[number];
-type Held = Readonly<Record<Kind, readonly Set<number>[]>>;
+/** The units of each runner that may move, in no order. */
+type Held = Readonly<Record<Kind, readonly number[][]>>;
 
 interface Search {
   readonly board: Board;
   readonly held: Held;
-  readonly pinned: ReadonlySet<number>;
   readonly heaviest: number;
   /**
-   * Pairs of runners (`from * runners + to`) between which nothing might move: not searched again in this round. A later move may open
+   * 1 for each pair of runners (`from * runners + to`) between which nothing might move: not searched again in this round. A later move may open
    * such a pair; the next round sees that, and a round that moves nothing has searched them all.
    */
-  readonly barren: Readonly<Record<Kind, Set<number>>>;
+  readonly barren: Readonly<Record<Kind, Uint8Array>>;
 }
 
 interface Move {
@@ -44,13 +45,18 @@ interface Move {
   readonly gain: number;
 }
 
-function unitsByRunner(board: Board): Held {
-  const sets = (): Set<number>[] => board.runners.map(() => new Set());
-  const held = { task: sets(), connector: sets() };
+function unitsByRunner(board: Board, pinned: ReadonlySet<number>): Held {
+  const lists = (): number[][] => board.runners.map(() => []);
+  const held = { task: lists(), connector: lists() };
   board.units.forEach((unit, index) => {
-    held[unit.kind][board.at[index] ?? -1]?.add(index);
+    if (!pinned.has(index)) held[unit.kind][board.at[index] ?? -1]?.push(index);
   });
   return held;
+}
+
+function remove(units: number[], unit: number): void {
+  const last = units.pop();
+  if (last !== undefined && last !== unit) units[units.indexOf(unit)] = last;
 }
 
 function heaviestOf(board: Board): number {
@@ -67,29 +73,44 @@ function bestMove(search: Search): Move | null {
 
 /** The move of this kind that gains more than `best`, if there is one. Runners are tried from the fullest and the emptiest on. */
 function bestMoveOf(search: Search, kind: Kind, floor: Move | null): Move | null {
-  const { board, barren } = search;
-  const full = fullness(board, kind);
-  const quick = extremeMove(search, kind, full);
-  if (quick !== null) return quick.gain > (floor?.gain ?? 0) ? quick : null;
-  const byFullness = board.runners.map((_, runner) => runner).sort((a, b) => (full[b] ?? 0) - (full[a] ?? 0) || a - b);
+  const { barren } = search;
+  const full = fullness(search.board, kind);
+  const quick = extremeMove(search, kind, full, floor?.gain ?? 0);
+  if (quick !== undefined) return quick;
+  const width = full.length;
+  const byFullness = Int32Array.from(full.keys()).sort((a, b) => (full[b] ?? 0) - (full[a] ?? 0) || a - b);
+  const sorted = Float64Array.from(byFullness, (runner) => full[runner] ?? 0);
   let best: Move | null = null;
+  let gain = floor?.gain ?? 0;
+  // A smaller difference gains no more than what is found: most pairs are done with by this.
+  let tooLittle = COUNTS;
   for (const from of byFullness) {
-    for (let i = byFullness.length - 1; i >= 0; i--) {
+    for (let i = width - 1; i >= 0; i--) {
       const to = byFullness[i] ?? 0;
-      const room = (full[from] ?? 0) - (full[to] ?? 0);
-      if (to === from || mostGain(room, search.heaviest) <= (best ?? floor ?? { gain: 0 }).gain) break;
-      const pair = from * board.runners.length + to;
-      if (barren[kind].has(pair)) continue;
+      const room = (full[from] ?? 0) - (sorted[i] ?? 0);
+      if (room <= tooLittle) break;
+      const pair = from * width + to;
+      if (barren[kind][pair] === 1) continue;
+      if (mostGain(room, search.heaviest) <= gain) {
+        tooLittle = room;
+        break;
+      }
       const move = bestUnit(search, kind, from, to, room);
-      if (move === 'none may') barren[kind].add(pair);
-      else if (move !== null && move.gain > (best ?? floor ?? { gain: 0 }).gain) best = move;
+      if (move === 'none may') barren[kind][pair] = 1;
+      else if (move !== null && move.gain > gain) {
+        best = move;
+        gain = move.gain;
+      }
     }
   }
   return best;
 }
 
-/** The move from the fullest to the emptiest runner, if no other pair can gain more: in the common case there is no need to sort. */
-function extremeMove(search: Search, kind: Kind, full: Float64Array): Move | null {
+/**
+ * The move from the fullest to the emptiest runner, if no other pair can gain more: in the common case there is no need to sort. Null if no
+ * pair can gain more than `floor`; undefined if that is not known.
+ */
+function extremeMove(search: Search, kind: Kind, full: Float64Array, floor: number): Move | null | undefined {
   let from = 0;
   let to = 0;
   for (let runner = 1; runner < full.length; runner++) {
@@ -98,9 +119,10 @@ function extremeMove(search: Search, kind: Kind, full: Float64Array): Move | nul
   }
   const room = (full[from] ?? 0) - (full[to] ?? 0);
   const most = mostGain(room, search.heaviest);
-  if (most <= 0 || search.barren[kind].has(from * full.length + to)) return null;
+  if (most <= floor) return null;
+  if (search.barren[kind][from * full.length + to] === 1) return undefined;
   const move = bestUnit(search, kind, from, to, room);
-  return move !== null && move !== 'none may' && move.gain === most ? move : null;
+  return move !== null && move !== 'none may' && move.gain === most ? move : undefined;
 }
 
 /** By how much the squares fall at best: a unit of weight w counts three times (twice in its kind, once in all), so by w × (room − 3w). */
@@ -109,42 +131,42 @@ function mostGain(room: number, heaviest: number): number {
   return weight * (room - COUNTS * weight);
 }
 
-/** The unit whose move gains most; among equals the one with most siblings here and fewest there, then by hash. */
+/**
+ * The unit whose move gains most; among equals the one with most siblings here and fewest there, the same by zone, then by hash, then the
+ * first. Every unit of the fullest runner is looked at for every move: numbers only, and a hash only where the rest is equal.
+ */
 function bestUnit(search: Search, kind: Kind, from: number, to: number, room: number): Move | null | 'none may' {
-  const { board, pinned } = search;
+  const { board } = search;
+  const units = search.held[kind][from] ?? [];
   let best = -1;
   let gain = 0;
-  let bestRank: readonly number[] | null = null;
-  let mayMove = false;
-  for (const unit of search.held[kind][from] ?? []) {
-    if (pinned.has(unit) || !board.takes(unit, to)) continue;
-    mayMove = true;
+  let bestApart = 0;
+  let bestZones = 0;
+  let bestHash = -1;
+  for (const unit of units) {
     const weight = board.weight(unit);
     const gains = weight * (room - COUNTS * weight);
     if (gains < gain) continue;
+    const apart = board.siblings(unit, from) - board.siblings(unit, to);
+    const zones = board.siblingsInZone(unit, from) - board.siblingsInZone(unit, to);
+    let hash = -1;
     if (best !== -1 && gains === gain) {
-      bestRank ??= rankOf(board, best, from, to);
-      const rank = rankOf(board, unit, from, to);
-      if (compareRanks(rank, bestRank) <= 0) continue;
-      bestRank = rank;
-    } else bestRank = null;
+      if (apart < bestApart || (apart === bestApart && zones < bestZones)) continue;
+      if (apart === bestApart && zones === bestZones) {
+        if (bestHash === -1) bestHash = rendezvous(board, best, to);
+        hash = rendezvous(board, unit, to);
+        if (hash < bestHash || (hash === bestHash && unit > best)) continue;
+      }
+    }
+    if (!board.takes(unit, to)) continue;
     best = unit;
     gain = gains;
+    bestApart = apart;
+    bestZones = zones;
+    bestHash = hash;
   }
-  if (!mayMove) return 'none may';
-  return best === -1 ? null : { unit: best, kind, from, to, gain };
-}
-
-/** Of units that gain as much: most siblings here and fewest there, the same by zone, then the hash, then the order. */
-function rankOf(board: Board, unit: number, from: number, to: number): readonly number[] {
-  const apart = board.siblings(unit, from) - board.siblings(unit, to);
-  const zones = board.siblingsInZone(unit, from) - board.siblingsInZone(unit, to);
-  return [apart, zones, rendezvous(board, unit, to), -unit];
-}
-
-function compareRanks(a: readonly number[], b: readonly number[]): number {
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return (a[i] ?? 0) - (b[i] ?? 0);
-  return 0;
+  if (best !== -1) return { unit: best, kind, from, to, gain };
+  return units.some((unit) => board.takes(unit, to)) ? null : 'none may';
 }
 
 function fullness(board: Board, kind: Kind): Float64Array {
