@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { JavaClient } from './support/java-client.ts';
 import { killRounds } from './support/kill-rounds.ts';
-import { embeddedUnderCopy, rocketmqUnderCopy } from './support/logs-under-copy.ts';
+import { embeddedUnderCopy, removeTopics, rocketmqUnderCopy } from './support/logs-under-copy.ts';
 import { recordRow } from './support/measurements.ts';
 import { brokerVictim, rocketmq, useRocketmq } from './support/rocketmq.ts';
 
@@ -31,7 +31,10 @@ describe('kill -9 at random moments, in full', function () {
       await useRocketmq(this);
       java = await JavaClient.start(rocketmq.nameServer);
     });
-    after(() => java?.stop());
+    after(async () => {
+      await java?.stop();
+      await removeTopics(rocketmq.nameServer, name);
+    });
 
     it(`of the process: loses and doubles nothing in ${ROUNDS} rounds of ${LINES} lines`, async () => {
       const result = await killRounds({ rounds: ROUNDS, lines: LINES, seed: SEED, log, name: `${name}process-` });

@@ -20,6 +20,8 @@ export interface Fault {
   readonly slow?: boolean;
   /** No send may have an unknown outcome. */
   readonly certain?: boolean;
+  /** However few the records. */
+  readonly takesMinutes?: boolean;
   strike(run: FaultRun): Promise<void>;
   /** What else must be so in the end. */
   verify?(run: FaultRun): Promise<void>;

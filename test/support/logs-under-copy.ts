@@ -1,9 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { systemClock } from '@rocketmq-connect/configuration/system-clock';
 import { connectEmbeddedLog } from '@rocketmq-connect/message-log/embedded/client';
 import { EmbeddedLog } from '@rocketmq-connect/message-log/embedded/log';
 import { decodeFetched } from '@rocketmq-connect/message-log/message';
+import { connectRemotingLog } from '@rocketmq-connect/message-log/remoting/client';
 import type { JavaClient } from './java-client.ts';
 import type { LogUnderCopy } from './line-copy.ts';
 
@@ -63,6 +65,14 @@ export function rocketmqUnderCopy(nameServer: string, java: () => JavaClient): L
       }
     },
   };
+}
+
+/** Those whose names begin so: what stays in a broker makes each of its starts after a kill longer. */
+export async function removeTopics(nameServer: string, prefix: string): Promise<void> {
+  const connection = { kind: 'remoting', nameServers: [nameServer], clientId: `${prefix}remove` } as const;
+  const log = connectRemotingLog(connection, { clock: systemClock, random: Math.random });
+  for (const topic of await log.listTopics()) if (topic.startsWith(prefix)) await log.deleteTopic(topic);
+  await log.close();
 }
 
 function checkPosition(topic: string, queue: number, position: number, expected: number): void {

@@ -81,6 +81,8 @@ export const faults: readonly Fault[] = [
     when: "the broker's disk is full for a while",
     through: 'nameServer',
     certain: true,
+    // A broker looks at its disk every 10 s, for the first time a minute after its start.
+    takesMinutes: true,
     async prepare() {
       disk = SmallDisk.mount();
       await disk?.useForBroker();
@@ -101,7 +103,6 @@ export const faults: readonly Fault[] = [
       };
       await reached(0.6);
       disk?.fill();
-      // A broker looks at its disk every 10 s, for the first time a minute after its start.
       await waitFor(refused, 'the broker takes nothing', 120_000);
       disk?.free();
       await waitFor(async () => !(await refused()), 'the broker takes messages again', 60_000);
