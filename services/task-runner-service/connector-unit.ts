@@ -172,6 +172,7 @@ export class ConnectorUnit implements UnitCode {
       this.#publishedRevision = BigInt(`0x${generation}`);
       this.#plannedRevision = spec.configRevision;
       this.#failures = 0;
+      events.onHindered('');
       log.info(changed ? `published a task set of ${tasks.length} tasks` : 'planned the same task set as before', { generation });
       this.#planning = false;
       this.planIfDue();
@@ -187,7 +188,8 @@ export class ConnectorUnit implements UnitCode {
 
   /** Something else is in the way: a service or the log is away, or a change of the connector will be seen here soon. */
   #planAgainLater(error: unknown): void {
-    const { clock, log } = this.#options;
+    const { clock, log, events } = this.#options;
+    if (error instanceof ConnectError && error.kind === 'retriable') events.onHindered(toFailure(error).message);
     log.warn('there is no new task set yet, trying again', { error: (error as Error).message });
     const delayMs = Math.min(5000, 200 * 2 ** Math.min(this.#failures++, 10));
     this.#replan = true;

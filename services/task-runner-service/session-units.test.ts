@@ -228,14 +228,17 @@ describe('the units of a runner', () => {
     it('S130: a sink whose queues cannot be looked up waits for the log, and has its tasks soon after the log is back', async () => {
       const world = await UnitsWorld.open('r1');
       const { scripts } = world.runner().hosts;
+      const reason = async () => (await world.clock.resolve(world.connectors.getStatus({ name: 'c' }))).status?.connector?.error;
       scripts.set('c', { type: 'sink', fails: { at: 'plan', error: away } });
       await world.create('c');
       await world.shows('c', 'RUNNING:');
       await world.clock.advance(300_000);
       assert.equal(await world.shown('c'), 'RUNNING:');
+      assert.equal(await reason(), 'RETRIABLE: the database is away', 'it says what it waits for');
       scripts.set('c', { type: 'sink' });
       await world.clock.advance(5_500);
       assert.equal(await world.shown('c'), 'RUNNING: RUNNING');
+      assert.equal(await reason(), '');
     });
 
     it('S034: restarting a running task starts a new incarnation from what the last one did, under the same token', async () => {

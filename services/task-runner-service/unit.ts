@@ -34,6 +34,8 @@ export class Unable extends Error {}
 export interface CodeEvents {
   onFailed(failure: Failure): void;
   onFenced(): void;
+  /** It runs, and waits for what is told here; '' when that is over. */
+  onHindered(why: string): void;
 }
 
 export interface UnitEnvironment {
@@ -203,7 +205,11 @@ export class Unit {
     this.#shown = '';
     this.#error = '';
     this.#status = new StatusWriter({ store, key: owned.statusKey, ownerKey: owned.ownerKey, token, modRevision, clock, log, onFenced });
-    this.#code = this.#env.createCode(owned, { onFailed: (failure) => this.#failed(failure), onFenced });
+    const onHindered = (why: string): void => {
+      this.#error = why;
+      this.#show();
+    };
+    this.#code = this.#env.createCode(owned, { onFailed: (failure) => this.#failed(failure), onFenced, onHindered });
   }
 
   #awaitBlocker(): void {
