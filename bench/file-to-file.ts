@@ -3,11 +3,14 @@ import { appendFileSync, closeSync, existsSync, mkdtempSync, openSync, readFileS
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { systemClock } from '@rocketmq-connect/configuration/system-clock';
+import { connectRemotingLog } from '@rocketmq-connect/message-log/remoting/client';
 import { type StandaloneProcess, startStandalone, waitFor } from '../test/support/standalone.ts';
 
 /**
  * File → topic → file through a whole standalone: records a second, CPU seconds, peak memory, then end-to-end latency while lines are
- * appended at a steady rate. `--lines 1000000 --bytes 137 --latency-seconds 10 --keep` and further settings of the standalone after `--`.
+ * appended at a steady rate. `npm run bench file-to-file -- [--lines 1000000] [--bytes 137] [--latency-seconds 10] [--lines-per-second 1000] [--cpu-prof]`;
+ * with `--rocketmq` the topic is at the RocketMQ of `scripts/rocketmq up` (`ROCKETMQ_PORT` as there), else in the embedded log.
  */
 const { values } = parseArgs({
   args: process.argv.slice(2),
@@ -17,9 +20,12 @@ const { values } = parseArgs({
     'latency-seconds': { type: 'string', default: '10' },
     'lines-per-second': { type: 'string', default: '1000' },
     'cpu-prof': { type: 'boolean', default: false },
+    rocketmq: { type: 'boolean', default: false },
   },
 });
 const lineCount = Number(values.lines);
+const nameServer = `127.0.0.1:${process.env['ROCKETMQ_PORT'] ?? 19_876}`;
+const topic = `bench-${process.pid}`;
 const folder = mkdtempSync(join(tmpdir(), 'rmqc-bench-'));
 const source = join(folder, 'lines.txt');
 const copy = join(folder, 'copy.txt');
@@ -28,10 +34,12 @@ try {
   spawnSync(process.execPath, [generator, '--lines', values.lines, '--bytes', values.bytes, '--out', source], { stdio: 'inherit' });
   const size = statSync(source).size;
   const env: Record<string, string> = values['cpu-prof'] ? { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${process.cwd()}/.cache/prof` } : {};
-  const mesh = await startStandalone({ dataDir: join(folder, 'data'), cwd: folder, args: ['--no-quickstart'], env });
+  const args = ['--no-quickstart', ...(values.rocketmq ? ['--rocketmq-namesrv', nameServer] : [])];
+  const mesh = await startStandalone({ dataDir: join(folder, 'data'), cwd: folder, args, env });
   await measureCopy(mesh, size);
   await measureLatency(Number(values['latency-seconds']), Number(values['lines-per-second']));
   await mesh.interrupt();
+  if (values.rocketmq) await deleteTopic();
   const equal = readFileSync(source).equals(readFileSync(copy));
   print('sink file equals source file', String(equal));
   process.exitCode = equal ? 0 : 1;
@@ -45,9 +53,9 @@ async function measureCopy(mesh: StandaloneProcess, size: number): Promise<void>
   const startedAt = performance.now();
   await mesh.request('POST', '/connectors', {
     name: 'out',
-    config: { 'connector.class': 'FileStreamSource', file: source, topic: 'bench' },
+    config: { 'connector.class': 'FileStreamSource', file: source, topic },
   });
-  await mesh.request('POST', '/connectors', { name: 'in', config: { 'connector.class': 'FileStreamSink', topics: 'bench', file: copy } });
+  await mesh.request('POST', '/connectors', { name: 'in', config: { 'connector.class': 'FileStreamSink', topics: topic, file: copy } });
   let firstAt = 0;
   let firstSize = 0;
   let peakKb = 0;
@@ -107,6 +115,15 @@ async function measureLatency(seconds: number, perSecond: number): Promise<void>
   latencies.sort((a, b) => a - b);
   const at = (share: number): string => (latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0).toFixed(1);
   print(`latency at ${perSecond} lines/s, ms`, `p50 ${at(0.5)}  p99 ${at(0.99)}  max ${at(1)}`);
+}
+
+async function deleteTopic(): Promise<void> {
+  const log = connectRemotingLog(
+    { kind: 'remoting', nameServers: [nameServer], clientId: `bench-${process.pid}` },
+    { clock: systemClock, random: Math.random },
+  );
+  await log.deleteTopic(topic);
+  await log.close();
 }
 
 function cpuSeconds(pid: number): number {

@@ -163,7 +163,7 @@ export class RemotingConnection {
     if (!this.#corked) {
       this.#corked = true;
       this.#socket.cork();
-      process.nextTick(() => {
+      queueMicrotask(() => {
         this.#corked = false;
         this.#socket.uncork();
       });
