@@ -66,6 +66,10 @@ export const SettingsSchema = Type.Object({
       default: '',
     }),
     keyFile: Type.String({ description: 'PEM file of the key of that certificate.', default: '' }),
+    serverName: Type.String({
+      description: 'Name that the certificates of all processes carry, where they do not carry the addresses of each.',
+      default: '',
+    }),
   }),
   labels: Type.Array(Type.String(), {
     description: 'Labels of the task runner, as label=value; connectors choose by them with `placement.labels`.',

@@ -10,7 +10,7 @@ import {
 import type { Tracer } from '@rocketmq-connect/tracing';
 import { unavailable } from './error-detail.ts';
 import { AttemptFailed, noEndpoint, roundRobin, withFailover } from './failover.ts';
-import { channelOptions, IDENTITY_HEADER, type MeshTls, READ_AHEAD } from './grpc-options.ts';
+import { channelOptionsOf, IDENTITY_HEADER, type MeshTls, READ_AHEAD } from './grpc-options.ts';
 import { fromStatus, neverSent } from './grpc-status.ts';
 import type { AnyMethod, CallOptions, Client, Endpoints, ServiceDefinition } from './index.ts';
 import { Mailbox, pump } from './streams.ts';
@@ -158,7 +158,7 @@ export class GrpcChannels {
   #channel(endpoint: string): Channel {
     let channel = this.#channels.get(endpoint);
     if (channel === undefined) {
-      channel = new Channel(endpoint, this.#credentials(), channelOptions);
+      channel = new Channel(endpoint, this.#credentials(), channelOptionsOf(this.#tls));
       this.#channels.set(endpoint, channel);
     }
     return channel;

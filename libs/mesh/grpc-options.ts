@@ -1,11 +1,14 @@
+import type { ChannelOptions } from '@grpc/grpc-js';
+
 /**
  * PEM files of mutual TLS: every process of the mesh shows `cert` and takes only peers whose certificate `ca` signed. A server's certificate
- * must name the host that it is reached by.
+ * must name the host that it is reached by, or else `serverName`.
  */
 export interface MeshTls {
   readonly ca: Buffer;
   readonly cert: Buffer;
   readonly key: Buffer;
+  readonly serverName?: string;
 }
 
 /** Larger messages are refused on both sides; records never cross the mesh. */
@@ -27,7 +30,7 @@ const common = {
 
 export const serverOptions = common;
 
-export const channelOptions = {
+const channelOptions = {
   ...common,
   // Retries are decided in failover.ts, which knows what may be repeated.
   'grpc.enable_retries': 0,
@@ -37,3 +40,7 @@ export const channelOptions = {
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 2_000,
 };
+
+export function channelOptionsOf(tls: MeshTls | undefined): ChannelOptions {
+  return tls?.serverName === undefined ? channelOptions : { ...channelOptions, 'grpc.ssl_target_name_override': tls.serverName };
+}

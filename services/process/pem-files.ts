@@ -5,7 +5,7 @@ import type { MeshTls } from '@rocketmq-connect/mesh/grpc';
 import { ConfigError } from '@rocketmq-connect/sdk';
 
 /** The files of mutual TLS in the mesh; undefined when none is named. Throws `ConfigError` when only some are, or one cannot be read. */
-export function meshTls({ meshTls: { caFile, certFile, keyFile } }: Settings, baseDirectory: string): MeshTls | undefined {
+export function meshTls({ meshTls: { caFile, certFile, keyFile, serverName } }: Settings, baseDirectory: string): MeshTls | undefined {
   const files = { caFile, certFile, keyFile };
   if (Object.values(files).every((path) => path === '')) return undefined;
   const missing = Object.entries(files).find(([, path]) => path === '')?.[0];
@@ -16,7 +16,7 @@ export function meshTls({ meshTls: { caFile, certFile, keyFile } }: Settings, ba
     });
   }
   const read = (name: keyof typeof files): Buffer => readPem(`meshTls.${name}`, files[name], baseDirectory);
-  return { ca: read('caFile'), cert: read('certFile'), key: read('keyFile') };
+  return { ca: read('caFile'), cert: read('certFile'), key: read('keyFile'), ...(serverName === '' ? {} : { serverName }) };
 }
 
 /** A PEM file that a setting names, relative to the folder of the configuration. Throws `ConfigError`. */
