@@ -1,5 +1,6 @@
 import type { QueueAddress } from '@rocketmq-connect/message-log';
 import type { PlainError } from '@rocketmq-connect/sdk';
+import type { SpanData } from '@rocketmq-connect/tracing';
 
 /**
  * What the control thread and a task host say to each other: plain data for a message port or pipe. Records never travel here.
@@ -47,6 +48,8 @@ export type HostEvent =
   | { readonly type: 'stats'; readonly counters: Readonly<Record<string, TaskCounters>> }
   /** Every second or so. `loopDelayMs`: the longest that the event loop was late since the last pulse. */
   | { readonly type: 'pulse'; readonly loopDelayMs: number; readonly heapBytes: number }
+  /** Finished spans of sampled batches, and how many were dropped since the last ones because there were too many. */
+  | { readonly type: 'spans'; readonly spans: readonly SpanData[]; readonly dropped: number }
   | { readonly type: 'logs'; readonly lines: readonly HostLogLine[] };
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';

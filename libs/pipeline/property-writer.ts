@@ -28,19 +28,31 @@ export class RecordProperties implements PropertyWriter {
   #timestamp = '';
   #isNull = false;
   #headers = '';
+  #trace: Buffer | null = null;
 
   constructor({ tags, groupByKey }: FixedProperties = { tags: '', groupByKey: false }) {
     this.#fixedTags = tags === '' ? null : Buffer.from(PropertyName.tags + NAME_END + tags + VALUE_END);
     this.#groupByKey = groupByKey;
   }
 
-  set(id: PropertyWriter | null, key: Buffer | null, timestamp: number | undefined, isNull: boolean, headers: EncodedHeaders): void {
+  /** `trace`: the property of the batch that the record is of, where that is traced. */
+  set(
+    id: PropertyWriter | null,
+    key: Buffer | null,
+    timestamp: number | undefined,
+    isNull: boolean,
+    headers: EncodedHeaders,
+    trace: Buffer | null = null,
+  ): void {
     this.#id = id;
     this.#key = key;
     this.#isNull = isNull;
     this.#headers = headers.text;
     let bytesMax = headers.text.length * 3;
     if (id !== null) bytesMax += ID.length + id.bytesMax + 1;
+    // A record that came with a trace keeps it.
+    this.#trace = trace !== null && headers.traceparent === null ? trace : null;
+    if (this.#trace !== null) bytesMax += this.#trace.length;
     if (key !== null) {
       this.#isKeyText = !headers.hasKeys && isText(key);
       bytesMax += BINARY_KEY.length + 5 + (this.#isKeyText ? key.length : Math.ceil(key.length / 3) * 4);
@@ -61,6 +73,11 @@ export class RecordProperties implements PropertyWriter {
       buffer.set(ID, end);
       end = this.#id.write(buffer, end + ID.length);
       buffer[end++] = VALUE_END_BYTE;
+    }
+    // Behind the id, where it is soon found.
+    if (this.#trace !== null) {
+      buffer.set(this.#trace, end);
+      end += this.#trace.length;
     }
     if (this.#key !== null) end = this.#writeKey(this.#key, buffer, end);
     if (this.#timestamp !== '') {

@@ -3,7 +3,7 @@ import { property } from '@rocketmq-connect/message-log/message';
 import type { Header } from '@rocketmq-connect/sdk';
 import fc from 'fast-check';
 import { type FixedProperties, isText, RecordProperties, WrittenProperties } from './property-writer.ts';
-import { copiedProperties, decodeProperties, encodeHeaders, hasOnlyAnId, NO_HEADERS } from './record-properties.ts';
+import { copiedProperties, decodeProperties, encodeHeaders, NO_HEADERS, traceparentBesideId } from './record-properties.ts';
 import { byteArrayConverter } from './stages/converters/byte-array.ts';
 import { simpleHeaderConverter } from './stages/converters/simple-header.ts';
 
@@ -61,7 +61,7 @@ describe('record properties', () => {
           );
           assert.equal(property(written.toString('utf8'), 'rmqc.id') ?? null, id);
           assert.equal(
-            hasOnlyAnId(padded, 6, 6 + written.length),
+            traceparentBesideId(padded, 6, 6 + written.length) === 0,
             key === null && timestamp === undefined && !isNull && headers.length === 0,
           );
         },

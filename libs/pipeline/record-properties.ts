@@ -1,5 +1,6 @@
 import { NAME_END, PropertyName, VALUE_END } from '@rocketmq-connect/message-log/message';
 import { type Converter, DataError, type Header } from '@rocketmq-connect/sdk';
+import { TRACEPARENT, TRACEPARENT_BYTES } from '@rocketmq-connect/tracing/trace-context';
 import { isText } from './property-writer.ts';
 
 /** A record's headers, encoded, and what among them means something to RocketMQ. */
@@ -13,9 +14,11 @@ export interface EncodedHeaders {
   readonly group: string | null;
   /** Null where the headers say nothing of it. */
   readonly delayMs: number | null;
+  /** The trace that the record came from; null for none. */
+  readonly traceparent: string | null;
 }
 
-export const NO_HEADERS: EncodedHeaders = { text: '', hasKeys: false, hasTags: false, group: null, delayMs: null };
+export const NO_HEADERS: EncodedHeaders = { text: '', hasKeys: false, hasTags: false, group: null, delayMs: null, traceparent: null };
 
 /** Headers of these names are RocketMQ's own properties, written and read. */
 const HeaderName = { tags: PropertyName.tags, keys: PropertyName.keys, group: PropertyName.group, delay: 'rocketmq.delay.ms' } as const;
@@ -27,6 +30,7 @@ export function encodeHeaders(headers: readonly Header[], converter: Converter):
   let hasTags = false;
   let group: string | null = null;
   let delayMs: number | null = null;
+  let traceparent: string | null = null;
   const names = new Set<string>();
   headers.forEach(({ name, value, schema }, index) => {
     if (typeof name !== 'string' || name === '' || hasSeparator(name)) {
@@ -49,11 +53,12 @@ export function encodeHeaders(headers: readonly Header[], converter: Converter):
       text += `${name}${NAME_END}${plain}${VALUE_END}`;
       if (isKeys) hasKeys = true;
       else if (name === HeaderName.group) group = plain;
+      else if (name === TRACEPARENT) traceparent = plain;
     }
     if (name === HeaderName.tags) hasTags = true;
     names.add(name);
   });
-  return { text, hasKeys, hasTags, group, delayMs };
+  return { text, hasKeys, hasTags, group, delayMs, traceparent };
 }
 
 function delayOf(value: unknown): number {
@@ -74,11 +79,27 @@ export function propertiesFit(properties: string): boolean {
   return properties.length * 3 <= MAX_PROPERTIES_BYTES || Buffer.byteLength(properties) <= MAX_PROPERTIES_BYTES;
 }
 
-/** Most messages of ours carry nothing but an id: nothing is to be decoded then. */
-export function hasOnlyAnId(bytes: Buffer, from: number, to: number): boolean {
-  if (from === to) return true;
-  for (let i = 0; i < ID_NAME.length; i++) if (bytes[from + i] !== ID_NAME[i]) return false;
-  for (let at = from + ID_NAME.length; at < to - 1; at++) if (bytes[at] === VALUE_END_BYTE) return false;
+/**
+ * Most messages of ours carry nothing but an id, and in a traced batch a `traceparent`: nothing is to be decoded then. Where the value of that
+ * begins, 0 where there is none, -1 where there is more.
+ */
+export function traceparentBesideId(bytes: Buffer, from: number, to: number): number {
+  let at = from;
+  if (startsWith(bytes, ID_NAME, from, to)) {
+    at += ID_NAME.length;
+    while (at < to && bytes[at] !== VALUE_END_BYTE) at++;
+    at++;
+  }
+  if (at >= to) return 0;
+  const valueAt = at + TRACE_NAME.length;
+  // Brokers leave out the last separator.
+  const valueEnd = bytes[to - 1] === VALUE_END_BYTE ? to - 1 : to;
+  return valueEnd - valueAt === TRACEPARENT_BYTES && startsWith(bytes, TRACE_NAME, at, to) ? valueAt : -1;
+}
+
+function startsWith(bytes: Buffer, name: Buffer, at: number, to: number): boolean {
+  if (to - at < name.length) return false;
+  for (let i = 0; i < name.length; i++) if (bytes[at + i] !== name[i]) return false;
   return true;
 }
 
@@ -155,6 +176,7 @@ export function copiedProperties(properties: string): string {
 }
 
 const ID_NAME = Buffer.from(PropertyName.id + NAME_END);
+const TRACE_NAME = Buffer.from(TRACEPARENT + NAME_END);
 const NAME_END_BYTE = NAME_END.charCodeAt(0);
 const VALUE_END_BYTE = VALUE_END.charCodeAt(0);
 const NULL_TEXT = Buffer.from('null');

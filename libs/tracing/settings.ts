@@ -6,6 +6,8 @@ export interface TracingSettings {
   readonly exporter: 'otlp' | 'zipkin' | 'console';
   /** Of OTLP. */
   readonly protocol: 'http/protobuf' | 'http/json' | 'grpc';
+  /** Of one export with its repetitions, ms. They keep a process from its end, so it is less than OpenTelemetry's 10 s unless told. */
+  readonly otlpTimeoutMs: number;
   readonly sampler: SamplerSettings;
   readonly queue: QueueSettings;
 }
@@ -30,10 +32,12 @@ export function tracingSettings(env: Environment): TracingSettings | null {
   const hasEndpoint = given('OTEL_EXPORTER_OTLP_ENDPOINT') !== '' || given('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT') !== '';
   const exporter = choice(env, 'OTEL_TRACES_EXPORTER', ['otlp', 'zipkin', 'console', 'none'], hasEndpoint ? 'otlp' : 'none');
   if (exporter === 'none') return null;
-  const name = given('OTEL_EXPORTER_OTLP_TRACES_PROTOCOL') === '' ? 'OTEL_EXPORTER_OTLP_PROTOCOL' : 'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL';
+  const otlp = (what: string): string =>
+    given(`OTEL_EXPORTER_OTLP_TRACES_${what}`) === '' ? `OTEL_EXPORTER_OTLP_${what}` : `OTEL_EXPORTER_OTLP_TRACES_${what}`;
   return {
     exporter,
-    protocol: choice(env, name, ['http/protobuf', 'http/json', 'grpc'], 'http/protobuf'),
+    protocol: choice(env, otlp('PROTOCOL'), ['http/protobuf', 'http/json', 'grpc'], 'http/protobuf'),
+    otlpTimeoutMs: count(env, otlp('TIMEOUT'), 3_000, 1),
     sampler: sampler(env),
     queue: {
       delayMs: count(env, 'OTEL_BSP_SCHEDULE_DELAY', 5_000, 0),

@@ -28,7 +28,8 @@ export interface ProcessIdentity {
 
 /** A loss is said no more often than this. */
 const SAY_EVERY_MS = 60_000;
-const CLOSE_MS = 5_000;
+/** A process that ends waits no longer for a collector. */
+const CLOSE_MS = 2_000;
 
 /** By the standard OTEL_* variables: docs/observability.md. Throws `ConfigError` for those that are not understood. */
 export function createTracing(env: Environment, clock: Clock, random: Random): Tracing {

@@ -65,6 +65,7 @@ function given(hostCount = 2) {
     killTimeoutMs: 1000,
     pingTimeoutMs: 1000,
     foreignPlugins: true,
+    onSpans: () => undefined,
     onUnkillable: (message) => unkillable.push(message),
   });
   return { clock, hosts, pool, unkillable };

@@ -2,6 +2,7 @@ import type { HostCommand, HostEvent, LogLevel, TaskCounters } from '@rocketmq-c
 import type { HostExit, HostKind, TaskHosts } from '@rocketmq-connect/pipeline/task-host';
 import { type Clock, ConfigError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import type { SpanData } from '@rocketmq-connect/tracing';
 import { describeError, type Failure, fromError, harm } from './failure.ts';
 import { PooledHost } from './pooled-host.ts';
 import { Suspects } from './suspects.ts';
@@ -20,6 +21,8 @@ export interface HostPoolOptions {
   readonly pingTimeoutMs: number;
   /** There are plugins of others: a host that was asked for them may not be trusted with units. */
   readonly foreignPlugins: boolean;
+  /** Finished spans of a host, and how many it dropped. */
+  readonly onSpans: (spans: readonly SpanData[], dropped: number) => void;
   readonly onUnkillable: (message: string) => void;
 }
 
@@ -201,6 +204,8 @@ export class HostPool {
   #onEvent(host: PooledHost, event: HostEvent): void {
     if (event.type === 'logs') {
       for (const line of event.lines) writeLine(this.#options.log, line.level, line.message, { ...line.fields, host: host.handle.id });
+    } else if (event.type === 'spans') {
+      this.#options.onSpans(event.spans, event.dropped);
     } else if (event.type === 'stats') {
       for (const [unit, counters] of Object.entries(event.counters)) host.units.get(unit)?.hosted.onCounters(counters);
     } else if (event.type === 'pulse') {

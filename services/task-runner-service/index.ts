@@ -7,6 +7,7 @@ import { CommitServiceDefinition, TaskSetServiceDefinition } from '@rocketmq-con
 import type { TaskStats } from '@rocketmq-connect/proto/runner';
 import type { Clock, Random } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import type { SpanData } from '@rocketmq-connect/tracing';
 import { CommitStream } from './commit-stream.ts';
 import { unitOfLife } from './desired.ts';
 import { HostPool } from './host-pool.ts';
@@ -50,6 +51,8 @@ export interface TaskRunnerDeps {
   readonly openLease?: OpenLease;
   readonly settings?: Partial<RunnerSettings>;
   readonly restartPolicy?: RestartPolicy;
+  /** Finished spans of hosts, and how many they dropped; absent: they trace nothing. */
+  readonly onSpans?: (spans: readonly SpanData[], dropped: number) => void;
   /** A host cannot be ended: the process must, at once, for what the host does cannot be bounded otherwise. */
   readonly onUnkillable: (message: string) => void;
   readonly rssBytes: () => number;
@@ -78,6 +81,7 @@ export function createTaskRunner(deps: TaskRunnerDeps): TaskRunner {
     killTimeoutMs: settings.hostKillTimeoutMs,
     pingTimeoutMs: settings.hostPingTimeoutMs,
     foreignPlugins: deps.foreignPlugins ?? true,
+    onSpans: deps.onSpans ?? (() => undefined),
     onUnkillable: deps.onUnkillable,
   });
   const questions = new Questions(pool, clock, settings.asksMax);

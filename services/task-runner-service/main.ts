@@ -16,7 +16,7 @@ import { createTaskRunner } from './index.ts';
 import { LeaseThread } from './lease/lease-thread.ts';
 
 export async function taskRunner(context: ProcessContext): Promise<ProcessService> {
-  const { keys, clock, random, rpc, settings, version, baseDirectory, id } = context;
+  const { keys, clock, random, rpc, tracing, settings, version, baseDirectory, id } = context;
   const { tasks } = settings;
   const log = context.log.child({ service: 'task-runner' });
   checkLogExposure(settings);
@@ -30,6 +30,7 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
     deadline,
     plugins: settings.plugins,
     baseDirectory,
+    sampler: tracing.sampler,
     maxHeapMb: settings.runner.hostHeapMb,
     blockedAfterMs: tasks.blockedTimeoutMs,
   };
@@ -65,6 +66,7 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
       ...(context.etcd === undefined ? { handOverTimeoutMs: 0 } : {}),
       hostCount: settings.runner.hosts === 0 ? availableParallelism() : settings.runner.hosts,
     },
+    onSpans: (spans, dropped) => tracing.take(spans, dropped),
     onUnkillable: (message) => {
       log.error(`${message}: the process ends`);
       // process.exit waits for threads; what one of them does now cannot be waited for.

@@ -20,7 +20,7 @@ async function open(settings: HostsSettings & { readonly maxMemoryMb?: number })
     },
   });
   return {
-    hosts: new ProcessHosts({ maxMemoryMb: 1024, ...settings, connectLog, deadline }),
+    hosts: new ProcessHosts({ maxMemoryMb: 1024, sampler: null, ...settings, connectLog, deadline }),
     deadline,
     released: () => released,
     close: () => broker.peer.stop(),

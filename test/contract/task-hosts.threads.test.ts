@@ -25,7 +25,7 @@ async function open(settings: HostsSettings): Promise<HostsUnderTest> {
     };
   };
   return {
-    hosts: new ThreadHosts({ ...settings, connectLog, deadline }),
+    hosts: new ThreadHosts({ sampler: null, ...settings, connectLog, deadline }),
     deadline,
     released: () => released,
     close: () => messages.close(),

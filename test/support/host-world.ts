@@ -15,6 +15,8 @@ import { type AnyPlugin, createCatalogue } from '@rocketmq-connect/pipeline/plug
 import { builtInStages } from '@rocketmq-connect/pipeline/stages/built-in';
 import { DeadlineWord } from '@rocketmq-connect/pipeline/task-host';
 import type { PlainError } from '@rocketmq-connect/sdk';
+import type { SpanData } from '@rocketmq-connect/tracing';
+import type { SamplerSettings } from '@rocketmq-connect/tracing/sampler';
 import { VirtualClock } from './virtual-clock.ts';
 
 export const UNIT = 'tasks/c/0';
@@ -47,6 +49,10 @@ export class HostWorld {
   marks: readonly QueueMark[] = [];
   released = true;
   commits = 0;
+  /** How its batches are sampled; null: nothing is traced. */
+  sampler: SamplerSettings | null = null;
+  readonly spans: SpanData[] = [];
+  droppedSpans = 0;
   /** Commits are answered; false holds them back. */
   answersCommits = true;
 
@@ -108,6 +114,7 @@ export class HostWorld {
       clock: this.clock,
       random: this.#random,
       deadline: this.deadline,
+      sampler: this.sampler,
       references: { env: this.env, readFile: () => '' },
       post: (event) => {
         if (this.#incarnation === incarnation) this.#onEvent(event);
@@ -223,6 +230,10 @@ export class HostWorld {
         return;
       case 'logs':
         this.lines.push(...event.lines);
+        return;
+      case 'spans':
+        this.spans.push(...event.spans);
+        this.droppedSpans += event.dropped;
         return;
       case 'replan':
         this.replans++;

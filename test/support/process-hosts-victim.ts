@@ -16,6 +16,7 @@ const hosts = new ProcessHosts({
   deadline,
   plugins: [misbehavingPlugin],
   baseDirectory: process.cwd(),
+  sampler: null,
   maxHeapMb: 64,
   maxMemoryMb: 1024,
   blockedAfterMs: 600_000,

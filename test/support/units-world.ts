@@ -189,6 +189,7 @@ export class TestRunner {
       killTimeoutMs: 1000,
       pingTimeoutMs: 500,
       foreignPlugins: true,
+      onSpans: () => undefined,
       onUnkillable,
     });
     this.units = undefined as unknown as SessionUnits;

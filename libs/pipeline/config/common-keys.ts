@@ -92,6 +92,16 @@ export const CommonKeys = {
     order: 13,
     width: 'long',
   }),
+  'trace.records': Type.Boolean({
+    default: false,
+    title: 'Trace single records',
+    description:
+      'If true, every record of a sampled batch gets a span of its own. For looking closely: it costs much where batches are large. Traces need OTEL_* variables: see docs/observability.md.',
+    importance: 'low',
+    group: COMMON,
+    order: 16,
+    width: 'short',
+  }),
   'config.action.reload': Type.Union([Type.Literal('none'), Type.Literal('restart')], {
     default: 'restart',
     title: 'Reload Action',

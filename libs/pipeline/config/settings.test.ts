@@ -30,6 +30,7 @@ describe('pipelineSettings', () => {
       positionOutOfRange: 'fail',
       topics: [],
       topicsRegex: '',
+      traceRecords: false,
       topicDiscoveryIntervalMs: 1000,
       putMaxRecords: 500,
     });

@@ -43,6 +43,8 @@ export interface PipelineSettings {
   readonly topicsRegex: string;
   readonly topicDiscoveryIntervalMs: number;
   readonly putMaxRecords: number;
+  /** A span per record of a sampled batch. */
+  readonly traceRecords: boolean;
 }
 
 const AllKeys = Type.Object({ ...PipelineKeys.source.properties, ...PipelineKeys.sink.properties });
@@ -81,6 +83,7 @@ export function pipelineSettings(config: Readonly<Record<string, string>>): Pipe
     topicsRegex: values['topics.regex'],
     topicDiscoveryIntervalMs: values['topic.discovery.interval.ms'],
     putMaxRecords: values['put.max.records'],
+    traceRecords: values['trace.records'],
   };
 }
 

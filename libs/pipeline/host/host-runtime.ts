@@ -1,7 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { FatalError, type SinkDefinition, type SourceDefinition, toPlainError } from '@rocketmq-connect/sdk';
+import { FatalError, type SinkDefinition, type SourceDefinition, sleep, toPlainError } from '@rocketmq-connect/sdk';
+import type { SpanData } from '@rocketmq-connect/tracing';
+import { SpanQueue } from '@rocketmq-connect/tracing/span-queue';
 import { hideSecretsInError } from '../config/secrets.ts';
 import type { HostCommand, TaskStart } from '../host-protocol.ts';
+import type { HostSpans } from '../tracing/task-spans.ts';
 import { answer } from './answers.ts';
 import { ConnectorUnit } from './connector-unit.ts';
 import { HookWatch, type UnitHooks } from './hook-watch.ts';
@@ -38,6 +41,7 @@ export function createHostRuntime(options: HostOptions): HostRuntime {
     logs: new HostLogs(options.clock, (lines) => options.post({ type: 'logs', lines })),
     stats: new HostStats(options.clock, (counters) => options.post({ type: 'stats', counters })),
     hooks: new HookWatch(options.clock, options.onHook ?? (() => undefined)),
+    spans: hostSpans(options),
     secrets: new Set(),
     blame: (unit, error, hasFailed) => {
       if (blamed.has(unit)) return;
@@ -136,6 +140,19 @@ function overdue(hook: string, limitMs: number): FatalError {
     code: 'HOOK_HUNG',
     remedy: `Look at ${hook} of the plugin: does it heed its signal, does what it waits for have a limit? Or raise tasks.*TimeoutMs.`,
   });
+}
+
+/** More spans than this in a time are dropped, and counted: the thread that takes them has better things to do. */
+const SPANS_AT_ONCE = 1024;
+const SPANS_EVERY_MS = 500;
+
+function hostSpans({ sampler, clock, post }: HostOptions): HostSpans | null {
+  if (sampler === undefined || sampler === null) return null;
+  const deliver = (spans: readonly SpanData[], dropped: number): Promise<void> => {
+    post({ type: 'spans', spans, dropped });
+    return sleep(clock, SPANS_EVERY_MS);
+  };
+  return { sampler, queue: new SpanQueue({ clock, delayMs: SPANS_EVERY_MS, spansMax: SPANS_AT_ONCE, batchMax: SPANS_AT_ONCE, deliver }) };
 }
 
 function openTask(host: Host, start: TaskStart, unit: OpenUnit): TaskBody {

@@ -1,10 +1,12 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
 import type { MessageLog } from '@rocketmq-connect/message-log';
 import type { Clock, Random } from '@rocketmq-connect/sdk';
+import type { SamplerSettings } from '@rocketmq-connect/tracing/sampler';
 import type { ReferenceSources } from '../config/references.ts';
 import type { HostEvent } from '../host-protocol.ts';
 import type { Catalogue } from '../plugins/catalogue.ts';
 import type { DeadlineWord } from '../task-host.ts';
+import type { HostSpans } from '../tracing/task-spans.ts';
 import type { HookWatch } from './hook-watch.ts';
 import type { HostLogs } from './host-logs.ts';
 import type { HostStats } from './host-stats.ts';
@@ -20,6 +22,8 @@ export interface HostOptions {
   /** Where the values of `${env:…}` and `${file:…}` come from. */
   readonly references: ReferenceSources;
   readonly post: (event: HostEvent) => void;
+  /** How batches are sampled; null or absent: nothing is traced. */
+  readonly sampler?: SamplerSettings | null;
   /** Whose code runs: goes with every callback and promise that the code sets off. Default: one of the runtime's own. */
   readonly running?: AsyncLocalStorage<Owner>;
   /** Told the number of the unit whose hook is called, in the order of their starts, and 0 when it has returned. */
@@ -34,6 +38,8 @@ export interface Host extends HostOptions {
   readonly logs: HostLogs;
   readonly stats: HostStats;
   readonly hooks: HookWatch;
+  /** Null: nothing is traced. */
+  readonly spans: HostSpans | null;
   /** Of every configuration that was resolved here: for errors of which nobody can tell whose they are. */
   readonly secrets: Set<string>;
   /** The host has to be ended because of this unit. `hasFailed`: it failed of the error, and does not end. */

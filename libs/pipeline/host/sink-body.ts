@@ -6,6 +6,7 @@ import { SinkLoop } from '../sink/sink-loop.ts';
 import { tagFilter } from '../sink/tag-filter.ts';
 import { createChain } from '../stages/chain.ts';
 import { createConverters } from '../stages/converters.ts';
+import { SinkTraces } from '../tracing/sink-trace.ts';
 import { type Host, sessionIsOver } from './host.ts';
 import { type ResolvedConnector, type TaskBody, taskContext, taskParts } from './task-body.ts';
 import type { OpenUnit } from './unit.ts';
@@ -17,10 +18,11 @@ const PUT_GRACE_MS = 3000;
 export function openSink(host: Host, start: TaskStart, connector: ResolvedConnector<SinkDefinition>, unit: OpenUnit): TaskBody {
   const { stopSignal, hooks } = unit;
   const { putMs, flushMs } = start.hookLimits;
-  const { counters, phase, logger, errors, plainError } = taskParts(host, start, connector, stopSignal);
+  const { counters, phase, logger, errors, spans, plainError } = taskParts(host, start, connector, stopSignal);
   const { definition, config, resolved, settings } = connector;
   const chain = createChain(resolved, host.catalogue);
   const converters = createConverters(resolved, host.catalogue, { textAsBuffer: definition.textAsBuffer === true });
+  const traces = spans === null ? null : new SinkTraces(spans);
   const hardStop = new AbortController();
   let cancelGrace = (): void => undefined;
   const abortPuts = (): void => hardStop.abort(new Error('the task is to stop'));
@@ -37,7 +39,7 @@ export function openSink(host: Host, start: TaskStart, connector: ResolvedConnec
       put: (records, signal) => hooks.call('put', putMs, () => task?.put(records, signal)),
       flush: () => hooks.call('flush', flushMs, () => task?.flush?.()),
     },
-    decoder: new RecordDecoder(converters, tagFilter(settings.tagExpression)),
+    decoder: new RecordDecoder(converters, tagFilter(settings.tagExpression), traces?.links),
     chain,
     errors,
     log: host.log,
@@ -49,6 +51,7 @@ export function openSink(host: Host, start: TaskStart, connector: ResolvedConnec
     paused: start.paused,
     counters,
     logger,
+    traces,
     clock: host.clock,
     sessionIsOver: () => sessionIsOver(host),
     stopSignal,

@@ -19,7 +19,7 @@ const DRAIN_SHARE = 0.7;
 /** A source task in its host. */
 export function openSource(host: Host, start: TaskStart, connector: ResolvedConnector<SourceDefinition>, unit: OpenUnit): TaskBody {
   const { stopSignal, hooks } = unit;
-  const { counters, phase, logger, errors, plainError } = taskParts(host, start, connector, stopSignal);
+  const { counters, phase, logger, errors, spans, plainError } = taskParts(host, start, connector, stopSignal);
   const { definition, config, resolved, settings } = connector;
   const chain = createChain(resolved, host.catalogue);
   const { delay: supported, messageBytesMax = MAX_BATCH_BYTES } = host.log.capabilities;
@@ -51,6 +51,7 @@ export function openSource(host: Host, start: TaskStart, connector: ResolvedConn
         paused: isPaused,
         counters,
         logger,
+        spans,
         clock: host.clock,
         sessionIsOver: () => sessionIsOver(host),
         stopSignal,

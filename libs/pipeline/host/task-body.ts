@@ -15,6 +15,7 @@ import { DeadLetters } from '../dead-letters.ts';
 import { ErrorPlace } from '../errors.ts';
 import type { CommitContent, TaskCounters, TaskStart } from '../host-protocol.ts';
 import { pluginInfo } from '../plugins/catalogue.ts';
+import { TaskSpans } from '../tracing/task-spans.ts';
 import type { UnitHooks } from './hook-watch.ts';
 import type { Host } from './host.ts';
 import { emptyCounters } from './host-stats.ts';
@@ -69,8 +70,24 @@ export function taskParts(host: Host, start: TaskStart, connector: ResolvedConne
   const { settings, secrets } = connector;
   const counters = emptyCounters();
   const phase = { now: 'start' };
-  const logger = host.logs.logger(() => ({ connector: start.connector, task: start.task, phase: phase.now }), secrets);
   const hide = (error: unknown): unknown => hideSecretsInError(error, secrets);
+  const plainError = (error: unknown): PlainError => toPlainError(hide(error));
+  const spans =
+    host.spans === null
+      ? null
+      : new TaskSpans({
+          host: host.spans,
+          clock,
+          random,
+          connector: start.connector,
+          task: start.task,
+          records: settings.traceRecords,
+          errorText: (error) => plainError(error).message,
+        });
+  const logger = host.logs.logger(
+    () => ({ connector: start.connector, task: start.task, phase: phase.now, ...spans?.logFields() }),
+    secrets,
+  );
   const topic = settings.errors.deadLetterTopic;
   const deadLetters =
     topic === '' || settings.errors.tolerance === 'none'
@@ -98,7 +115,7 @@ export function taskParts(host: Host, start: TaskStart, connector: ResolvedConne
     signal: stopSignal,
     hide,
   });
-  return { counters, phase, logger, errors, plainError: (error: unknown): PlainError => toPlainError(hide(error)) };
+  return { counters, phase, logger, errors, spans, plainError };
 }
 
 /** The context of plugin code; `signal` is what it calls its stop. */

@@ -1,11 +1,13 @@
 import type { FetchedMessages } from '@rocketmq-connect/message-log';
 import { decodeFetched, visitMessages } from '@rocketmq-connect/message-log/message';
 import { visitStoredMessages } from '@rocketmq-connect/message-log/stored-message';
-import type { SinkRecord } from '@rocketmq-connect/sdk';
+import type { Header, SinkRecord } from '@rocketmq-connect/sdk';
+import { TRACEPARENT, TRACEPARENT_BYTES } from '@rocketmq-connect/tracing/trace-context';
 import type { FailedRecord, Stage } from '../errors.ts';
 import { RecordProperties } from '../property-writer.ts';
-import { copiedProperties, decodeProperties, encodeHeaders, hasOnlyAnId } from '../record-properties.ts';
+import { copiedProperties, decodeProperties, encodeHeaders, traceparentBesideId } from '../record-properties.ts';
 import type { Converters } from '../stages/converters.ts';
+import type { TraceLinks } from '../tracing/trace-links.ts';
 import type { TagFilter } from './tag-filter.ts';
 
 /** A message that no converter takes, with the way to try again. */
@@ -27,11 +29,18 @@ export interface Decoded {
 export class RecordDecoder {
   readonly #converters: Converters;
   readonly #filter: TagFilter | null;
+  readonly #links: TraceLinks | null;
   #stage: Stage = 'VALUE_CONVERTER';
+  /** Messages of one batch carry the same trace: their records share its header. */
+  readonly #traceparent = Buffer.alloc(TRACEPARENT_BYTES);
+  #traceText = '';
+  #traceHeaders: readonly Header[] = [];
 
-  constructor(converters: Converters, filter: TagFilter | null = null) {
+  /** `links` is told the traces that messages carry; null: nobody traces. */
+  constructor(converters: Converters, filter: TagFilter | null = null, links: TraceLinks | null = null) {
     this.#converters = converters;
     this.#filter = filter;
+    this.#links = links;
   }
 
   /** One entry per message, in order; null where it failed or is not wanted. */
@@ -70,14 +79,18 @@ export class RecordDecoder {
 
   #record(body: Buffer, bytes: Buffer, propertiesAt: number, propertiesEnd: number, origin: SinkRecord['origin']): SinkRecord {
     const { topic } = origin;
-    if (hasOnlyAnId(bytes, propertiesAt, propertiesEnd)) {
+    const traceAt = traceparentBesideId(bytes, propertiesAt, propertiesEnd);
+    if (traceAt >= 0) {
+      const headers = traceAt === 0 ? undefined : this.#traceOf(bytes, traceAt);
       this.#stage = 'VALUE_CONVERTER';
-      const { schema, value } = this.#converters.value.toConnect(topic, body);
+      const { schema, value } = this.#converters.value.toConnect(topic, body, headers);
+      if (headers !== undefined) return { topic, value, ...(schema === undefined ? {} : { valueSchema: schema }), headers, origin };
       return schema === undefined ? { topic, value, origin } : { topic, value, valueSchema: schema, origin };
     }
     this.#stage = 'HEADER_CONVERTER';
     const decoded = decodeProperties(bytes, propertiesAt, propertiesEnd, this.#converters.header);
     const { key: keyBytes, timestamp, isNull, isEmpty, headers } = decoded;
+    this.#links?.seeIn(headers);
     this.#stage = 'KEY_CONVERTER';
     const key = keyBytes === null ? undefined : this.#converters.key.toConnect(topic, keyBytes, headers);
     this.#stage = 'VALUE_CONVERTER';
@@ -91,6 +104,22 @@ export class RecordDecoder {
       ...(timestamp === undefined ? {} : { timestamp }),
       origin,
     };
+  }
+
+  #traceOf(bytes: Buffer, at: number): readonly Header[] {
+    const known = this.#traceparent;
+    // Its end is what differs most: the span.
+    for (let i = TRACEPARENT_BYTES - 1; i >= 0; i--) {
+      if (bytes[at + i] === known[i]) continue;
+      const value = bytes.subarray(at, at + TRACEPARENT_BYTES);
+      this.#stage = 'HEADER_CONVERTER';
+      this.#traceHeaders = [{ name: TRACEPARENT, ...this.#converters.header.toConnect(TRACEPARENT, Buffer.from(value)) }];
+      value.copy(known);
+      this.#traceText = value.toString('latin1');
+      break;
+    }
+    this.#links?.see(this.#traceText);
+    return this.#traceHeaders;
   }
 
   #encode(record: SinkRecord): { body: Buffer; properties: string } {

@@ -5,6 +5,7 @@ import { type ErrorPlace, isRetriable } from '../errors.ts';
 import type { CommitContent } from '../host-protocol.ts';
 import { sessionOver } from '../session.ts';
 import type { TransformChain } from '../stages/chain.ts';
+import type { FlushTrace, SinkTrace, SinkTraces } from '../tracing/sink-trace.ts';
 import { Turns } from '../turns.ts';
 import type { RecordDecoder } from './record-decoder.ts';
 import { type SinkInput, type SinkInputOptions, sinkInput } from './sink-input.ts';
@@ -18,6 +19,8 @@ export interface SinkLoopOptions extends SinkInputOptions {
   /** Name → JSON text, as last committed. */
   readonly sinkStates: Readonly<Record<string, string>>;
   readonly paused: boolean;
+  /** Null: nothing is traced. */
+  readonly traces: SinkTraces | null;
   readonly clock: Clock;
   readonly sessionIsOver: () => boolean;
   /** Aborted when the task is to stop: ends reads and waits. */
@@ -54,7 +57,7 @@ export class SinkLoop {
   #reports = new Set<Promise<void>>();
   #turn: Promise<unknown> = Promise.resolve();
   #states: Record<string, string>;
-  #frozen: { readonly id: number; readonly states: Record<string, string> } | null = null;
+  #frozen: { readonly id: number; readonly states: Record<string, string>; readonly trace: FlushTrace | null } | null = null;
   #onCommitted: (id: number) => void = () => undefined;
 
   constructor(options: SinkLoopOptions) {
@@ -68,7 +71,7 @@ export class SinkLoop {
 
   /** Reads and puts until the task is to stop. Failures go to `onFailed`. */
   async run(): Promise<void> {
-    const { stopSignal, settings, counters, errors, clock } = this.#options;
+    const { stopSignal, settings, counters, errors, clock, traces } = this.#options;
     const input = this.#input;
     const turns = new Turns(clock);
     let failures = 0;
@@ -81,6 +84,7 @@ export class SinkLoop {
           continue;
         }
         await turns.take();
+        const sinceMs = traces === null ? 0 : traces.nowMs();
         try {
           this.#read = await input.read(Math.min(settings.bytesInFlightMax, READ_BYTES_MAX), READ_WAIT_MS, stopSignal);
           failures = 0;
@@ -93,7 +97,7 @@ export class SinkLoop {
         }
         counters.lag = input.lag();
         // What was read before a pause is put; what was read before a stop is read again by whoever goes on.
-        await this.#take(this.#read);
+        await this.#take(this.#read, sinceMs);
       }
     } catch (error) {
       if (!stopSignal.aborted) this.#options.onFailed(error);
@@ -111,15 +115,16 @@ export class SinkLoop {
    */
   async freeze(id: number): Promise<CommitContent | null> {
     return this.#inTurn(async () => {
-      const { task, log, sessionIsOver } = this.#options;
+      const { task, log, sessionIsOver, traces } = this.#options;
       if (this.#isTorn) return null;
+      const sinceMs = traces === null ? 0 : traces.nowMs();
       const states = (await task.flush?.()) ?? {};
       await Promise.all(this.#reports);
       await log.flush();
       // Invariant 6: nothing is committed once the session may be over.
       if (sessionIsOver()) throw sessionOver();
       const texts = stateTexts(states);
-      this.#frozen = { id, states: texts };
+      this.#frozen = { id, states: texts, trace: traces?.flushed(sinceMs) ?? null };
       const changed = Object.entries(texts).filter(([name, text]) => this.#states[name] !== text);
       return { offsets: [], positions: this.#input.freeze(), sinkStates: Object.fromEntries(changed), marks: [], topics: [] };
     });
@@ -131,6 +136,7 @@ export class SinkLoop {
     if (frozen === null || frozen.id !== id) return;
     this.#frozen = null;
     Object.assign(this.#states, frozen.states);
+    frozen.trace?.committed();
     await this.#input.committed();
     this.#onCommitted(id);
   }
@@ -188,45 +194,67 @@ export class SinkLoop {
     await this.#input.close();
   }
 
-  async #take(fetched: readonly FetchedMessages[]): Promise<void> {
-    const { settings, counters, stopSignal } = this.#options;
-    const stages = this.#stages;
-    for (const { count } of fetched) {
-      counters.polled += count;
-      counters.inFlight += count;
+  async #take(fetched: readonly FetchedMessages[], sinceMs: number): Promise<void> {
+    const { counters, traces } = this.#options;
+    let messages = 0;
+    for (const { count } of fetched) messages += count;
+    counters.polled += messages;
+    counters.inFlight += messages;
+    const trace = messages === 0 ? null : (traces?.begin(sinceMs, messages) ?? null);
+    try {
+      await this.#process(fetched, trace);
+      trace?.end(null);
+    } catch (error) {
+      trace?.end(error);
+      throw error;
     }
+  }
+
+  async #process(fetched: readonly FetchedMessages[], trace: SinkTrace | null): Promise<void> {
+    const { settings, stopSignal, chain } = this.#options;
+    const stages = this.#stages;
     // No more at a time than is put at once: records that outlive a turn of the nursery cost more than all else.
     for (const messages of inParts(fetched, settings.putMaxRecords)) {
+      trace?.converts();
       const records = await stages.decode(messages);
+      if (!chain.empty) trace?.transforms();
       for (let i = 0; i < records.length; i++) {
         const transformed = stages.take(records[i] ?? null, messages);
         if (transformed !== undefined) await transformed;
         if (stages.records.length >= settings.putMaxRecords) {
           this.#input.reach(messages, i + 1);
-          await this.#put();
+          await this.#put(trace);
           if (stopSignal.aborted) return;
+          if (!chain.empty) trace?.transforms();
         }
       }
       this.#input.reach(messages, messages.count);
     }
-    await this.#put();
+    await this.#put(trace);
   }
 
   /** Puts what was collected, as often as the sink asks for it; then its positions count. */
-  async #put(): Promise<void> {
+  async #put(trace: SinkTrace | null): Promise<void> {
     const { errors, clock, counters, stopSignal } = this.#options;
     const { records, messages } = this.#stages.collected();
     const sinceMs = clock.monotonic();
-    for (let repetition = 1; records.length > 0; repetition++) {
-      try {
-        await this.#inTurn(() => this.#putOnce(records));
-        break;
-      } catch (error) {
-        if (!isRetriable(error)) throw error;
-        await errors.backoffUntilTimeout(repetition, sinceMs, error, stopSignal);
+    const tracedMs = records.length === 0 || trace === null ? 0 : trace.putting();
+    try {
+      for (let repetition = 1; records.length > 0; repetition++) {
+        try {
+          await this.#inTurn(() => this.#putOnce(records));
+          break;
+        } catch (error) {
+          if (!isRetriable(error)) throw error;
+          await errors.backoffUntilTimeout(repetition, sinceMs, error, stopSignal);
+        }
       }
+    } catch (error) {
+      trace?.put(tracedMs, records, error);
+      throw error;
     }
     if (records.length === 0) this.#input.put();
+    else trace?.put(tracedMs, records, null);
     counters.acknowledged += messages - this.#reported;
     counters.inFlight -= messages;
     this.#reported = 0;

@@ -28,7 +28,7 @@ export class DelayedSender {
   /** `runs` says which record it is. Returns the bytes of the message. */
   add(queue: QueueAddress, body: Buffer, properties: PropertyWriter, delayMs: number, runs: Runs): number {
     this.#builder.addWritten(body, properties);
-    const batch = { messages: { ...this.#builder.take(), delayMs }, runs };
+    const batch = { messages: { ...this.#builder.take(), delayMs }, runs, traces: [] };
     this.#waiting.push({ queue, batch });
     this.#send();
     return batch.messages.bytes.length;

@@ -7,6 +7,7 @@ import { isRetriable } from '../errors.ts';
 import { notSafe } from '../not-safe.ts';
 import { copiedProperties } from '../record-properties.ts';
 import { sessionOver } from '../session.ts';
+import type { SourceTrace } from '../tracing/source-trace.ts';
 import type { QueueMark, Runs } from './marks.ts';
 import { findInTail } from './replay.ts';
 
@@ -34,6 +35,8 @@ export interface SenderOptions {
 export interface OutgoingBatch {
   readonly messages: MessageBatch;
   readonly runs: Runs;
+  /** Of the traced batches whose records it has. */
+  readonly traces: readonly SourceTrace[];
 }
 
 /** Repeats until the log has the batch; its offset. `mark` is that of the queue, where exactly once into the log is kept. */

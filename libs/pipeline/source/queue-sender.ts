@@ -1,6 +1,7 @@
 import type { QueueAddress } from '@rocketmq-connect/message-log';
 import { BatchBuilder, type PropertyWriter } from '@rocketmq-connect/message-log/message';
 import { isTooLarge } from '../errors.ts';
+import type { SourceTrace } from '../tracing/source-trace.ts';
 import { type OutgoingBatch, type SenderOptions, sendUntilStored, settle } from './delivery.ts';
 import { type QueueMark, Runs } from './marks.ts';
 
@@ -15,6 +16,7 @@ export class QueueSender {
   readonly #options: SenderOptions;
   readonly #builder = new BatchBuilder();
   #runs = new Runs();
+  #traces: SourceTrace[] = [];
   /** Full batches that wait for the one in flight. */
   #full: OutgoingBatch[] = [];
   #inFlight: OutgoingBatch | null = null;
@@ -71,6 +73,13 @@ export class QueueSender {
     return this.#runs;
   }
 
+  /** The growing batch has records of a traced one. */
+  joinedBy(trace: SourceTrace): void {
+    if (this.#traces.at(-1) === trace) return;
+    this.#traces.push(trace);
+    trace.joined();
+  }
+
   /** The mark is committed. */
   release(): void {
     this.#held = false;
@@ -121,14 +130,19 @@ export class QueueSender {
     this.#cancelLinger?.();
     this.#cancelLinger = null;
     this.#lingerDue = false;
-    this.#full.push({ messages: this.#builder.take(), runs: this.#runs });
+    this.#full.push({ messages: this.#builder.take(), runs: this.#runs, traces: this.#traces });
     this.#runs = new Runs();
+    if (this.#traces.length > 0) this.#traces = [];
   }
 
   async #deliver(batch: OutgoingBatch): Promise<void> {
+    const { clock } = this.#options;
+    const sinceMs = batch.traces.length > 0 ? clock.monotonic() : 0;
     try {
       await this.#store(batch);
+      this.#traced(batch, sinceMs, null);
     } catch (error) {
+      this.#traced(batch, sinceMs, error);
       this.#refused = true;
       this.#options.onRefused(error);
       return;
@@ -136,6 +150,10 @@ export class QueueSender {
     this.#inFlight = null;
     if (!this.#options.signal.aborted) this.send();
     this.#options.onDelivered();
+  }
+
+  #traced({ traces, messages }: OutgoingBatch, sinceMs: number, error: unknown): void {
+    for (const trace of traces) trace.sent(this.queue, sinceMs, { count: messages.count, bytes: messages.bytes.length }, error);
   }
 
   /** Until the log has the batch: in parts, one after the other, where it takes none of this size. */
@@ -166,7 +184,7 @@ function halves({ messages, runs }: OutgoingBatch): readonly [OutgoingBatch, Out
   } while (first < count - 1 && at + bytes.readInt32BE(at) <= bytes.length >> 1);
   const [firstRuns, otherRuns] = runs.split(first);
   return [
-    { messages: { bytes: bytes.subarray(0, at), count: first }, runs: firstRuns },
-    { messages: { bytes: bytes.subarray(at), count: count - first }, runs: otherRuns },
+    { messages: { bytes: bytes.subarray(0, at), count: first }, runs: firstRuns, traces: [] },
+    { messages: { bytes: bytes.subarray(at), count: count - first }, runs: otherRuns, traces: [] },
   ];
 }

@@ -5,6 +5,7 @@ import { type FixedProperties, RecordProperties } from '../property-writer.ts';
 import { encodeHeaders, MAX_PROPERTIES_BYTES, NO_HEADERS } from '../record-properties.ts';
 import type { TransformChain } from '../stages/chain.ts';
 import type { Converters } from '../stages/converters.ts';
+import type { SourceTrace } from '../tracing/source-trace.ts';
 
 /** When messages are to be delivered, where their records do not say it. */
 export interface Delay {
@@ -28,6 +29,8 @@ export class RecordEncoder {
   /** 0: it is delivered at once. */
   delayMs = 0;
   readonly properties: RecordProperties;
+  /** Of the batch that is encoded; null: it is not traced. */
+  trace: SourceTrace | null = null;
   readonly #fixed: FixedProperties;
   readonly #delay: Delay;
   readonly #messageBytesMax: number;
@@ -64,7 +67,9 @@ export class RecordEncoder {
     this.delayMs = delayMs;
     const { properties } = this;
     // The log cannot be searched for what it holds back: an id would promise what cannot be kept.
-    properties.set(delayMs > 0 ? null : id, key, record.timestamp, value === null, encoded);
+    const { trace } = this;
+    if (trace !== null && encoded.traceparent !== null) trace.carries(encoded.traceparent);
+    properties.set(delayMs > 0 ? null : id, key, record.timestamp, value === null, encoded, trace?.propertyOfNext());
     if (properties.bytesMax > MAX_PROPERTIES_BYTES) checkPropertiesSize(properties.copy().bytesMax);
     if (this.body.length + properties.bytesMax + MESSAGE_BYTES > this.#messageBytesMax) {
       checkMessageSize(this.body.length + properties.copy().bytesMax + MESSAGE_BYTES, this.#messageBytesMax);

@@ -4,6 +4,7 @@ import type { PipelineSettings } from '../config/settings.ts';
 import { type ErrorPlace, isRetriable } from '../errors.ts';
 import type { TaskCounters } from '../host-protocol.ts';
 import { WrittenProperties } from '../property-writer.ts';
+import type { SourceTrace } from '../tracing/source-trace.ts';
 import type { AckSegment, AckTracker, TrackedPoll } from './ack-tracker.ts';
 import type { SenderOptions } from './delivery.ts';
 import { Runs } from './marks.ts';
@@ -57,9 +58,10 @@ export class SourceDispatch {
   }
 
   /** Puts the records of a poll into batches. Ends early, with an error, where the task must fail or stop. */
-  async process(records: readonly SourceRecord[], poll: TrackedPoll): Promise<void> {
+  async process(records: readonly SourceRecord[], poll: TrackedPoll, trace: SourceTrace | null): Promise<void> {
     const { encoder, tracker, stopSignal } = this.#options;
     const { chain } = encoder;
+    encoder.trace = trace;
     let segment: AckSegment | undefined;
     for (const record of records) {
       if (segment === undefined || segment.partition.partition !== record.partition) {
@@ -69,12 +71,14 @@ export class SourceDispatch {
       this.#ids?.next(segment.partition, record.offset);
       try {
         encoder.stage = 'TRANSFORMATION';
+        if (trace !== null && !chain.empty) trace.transforms();
         let outcome = chain.empty ? record : chain.apply(record);
         if (outcome instanceof Promise) {
           this.sendReady();
           outcome = await outcome;
           stopSignal.throwIfAborted();
         }
+        if (trace !== null && !chain.empty) trace.converts();
         if (outcome === null) this.#drop(segment, index);
         else if (isList(outcome)) await this.#addParts(outcome, segment, index);
         else {
@@ -138,7 +142,7 @@ export class SourceDispatch {
     encoder.encode(record, ids);
     const route = this.#routeOf(record.topic);
     const sender = route.choose(record.queue, encoder.routeKey, segment.partition);
-    const { body, properties, delayMs } = encoder;
+    const { body, properties, delayMs, trace } = encoder;
     if (delayMs > 0) {
       const runs = new Runs();
       runs.add(segment, index);
@@ -147,6 +151,7 @@ export class SourceDispatch {
     }
     onAdded(sender.add(body, properties));
     sender.runs.add(segment, index);
+    if (trace !== null) sender.joinedBy(trace);
   }
 
   /** All parts are converted before the first is added, so that an error in one leaves nothing behind. */
@@ -176,6 +181,7 @@ export class SourceDispatch {
       }
       onAdded(sender.add(body, properties));
       sender.runs.addPart(segment, index);
+      if (encoder.trace !== null) sender.joinedBy(encoder.trace);
     }
   }
 
@@ -231,6 +237,7 @@ export class SourceDispatch {
   async #openRoute(topic: string): Promise<void> {
     const { log, settings, exactlyOnce, errors, clock, stopSignal, onCommitWanted, sender } = this.#options;
     this.sendReady();
+    this.#options.encoder.trace?.waits();
     const sinceMs = clock.monotonic();
     const { topicCreation: creation, sendOrdering: ordering } = settings;
     for (let repetition = 1; ; repetition++) {
@@ -241,6 +248,7 @@ export class SourceDispatch {
         this.#routes.set(topic, route);
         // Before the first send its marks must be committed: docs/decisions/0002.
         if (exactlyOnce) onCommitWanted();
+        this.#options.encoder.trace?.converts();
         return;
       } catch (error) {
         if (stopSignal.aborted || !isRetriable(error)) throw error;

@@ -4,6 +4,8 @@ import type { PipelineSettings } from '../config/settings.ts';
 import { type ErrorPlace, isRetriable } from '../errors.ts';
 import type { CommitContent, QueueMark as StoredMark, TaskCounters } from '../host-protocol.ts';
 import { sessionOver } from '../session.ts';
+import { SourceTraces } from '../tracing/source-trace.ts';
+import type { TaskSpans } from '../tracing/task-spans.ts';
 import { type AckSegment, AckTracker, type Checkpoint, type FrozenOffset } from './ack-tracker.ts';
 import type { OutgoingBatch } from './delivery.ts';
 import { Poller } from './poller.ts';
@@ -26,6 +28,8 @@ export interface SourceLoopOptions {
   readonly paused: boolean;
   readonly counters: TaskCounters;
   readonly logger: TaskLogger;
+  /** Null: nothing is traced. */
+  readonly spans: TaskSpans | null;
   readonly clock: Clock;
   readonly sessionIsOver: () => boolean;
   /** Aborted when the task is to stop: ends polls and waits, not sends. */
@@ -44,6 +48,7 @@ export class SourceLoop {
   readonly #tracker = new AckTracker();
   readonly #window: ReplayWindow;
   readonly #dispatch: SourceDispatch;
+  readonly #traces: SourceTraces | null;
   readonly #end = new AbortController();
   #bytesInFlight = 0;
   #paused: boolean;
@@ -63,6 +68,7 @@ export class SourceLoop {
     this.#options = options;
     this.#paused = options.paused;
     this.#marksMovedMs = options.clock.monotonic();
+    this.#traces = options.spans === null ? null : new SourceTraces(options.spans);
     options.stopSignal.addEventListener('abort', () => this.#awake(), { once: true });
     this.#window = new ReplayWindow(options.exactlyOnce ? options.uncleanMarks : [], options.clock);
     const { log, errors, settings } = options;
@@ -101,9 +107,10 @@ export class SourceLoop {
           await this.#sleepUntilWoken();
           continue;
         }
+        const sinceMs = this.#traces === null ? 0 : clock.monotonic();
         const batch = await poller.poll();
         // What comes after the stop is not sent, and so polled again by whoever goes on.
-        if (!stopSignal.aborted) await this.#take(batch);
+        if (!stopSignal.aborted) await this.#take(batch, sinceMs);
       }
     } catch (error) {
       // What a stop interrupts rejects: that is no failure.
@@ -191,16 +198,22 @@ export class SourceLoop {
     this.#end.abort(new Error('the task has ended'));
     this.#awake();
     await this.#dispatch.close();
+    this.#traces?.close();
   }
 
-  async #take(batch: SourceBatch): Promise<void> {
+  async #take(batch: SourceBatch, sinceMs: number): Promise<void> {
     const { counters, task } = this.#options;
     if (batch.records.length === 0 && batch.checkpoint === undefined) return;
     counters.polled += batch.records.length;
     counters.inFlight += batch.records.length;
     const poll = this.#tracker.track(batch.records, batch.checkpoint);
+    const trace = this.#traces?.begin(sinceMs, batch.records) ?? null;
     try {
-      await this.#dispatch.process(batch.records, poll);
+      await this.#dispatch.process(batch.records, poll, trace);
+      trace?.dispatched(null);
+    } catch (error) {
+      trace?.dispatched(error);
+      throw error;
     } finally {
       this.#dispatch.sendReady();
     }

@@ -12,6 +12,7 @@ import type { HostEvent } from '@rocketmq-connect/pipeline/host-protocol';
 import { loadCatalogue } from '@rocketmq-connect/pipeline/plugins/catalogue';
 import type { DeadlineWord } from '@rocketmq-connect/pipeline/task-host';
 import { FatalError } from '@rocketmq-connect/sdk';
+import type { SamplerSettings } from '@rocketmq-connect/tracing/sampler';
 import { builtInConnectors } from './built-in.ts';
 import { hideInText } from './hide-in-text.ts';
 
@@ -21,6 +22,8 @@ export interface HostMainOptions {
   readonly deadline: DeadlineWord;
   readonly plugins: readonly string[];
   readonly baseDirectory: string;
+  /** How batches are sampled; null: nothing is traced. */
+  readonly sampler: SamplerSettings | null;
   readonly post: (event: HostEvent) => void;
   /** Called as long as the event loop turns, every 200 ms. */
   readonly onBeat: () => void;
@@ -34,7 +37,7 @@ const BEATS_PER_PULSE = 5;
 
 /** The inside of a host thread or process. It imports the data path only: each host pays for what is imported here. */
 export async function runHost(options: HostMainOptions): Promise<HostRuntime> {
-  const { deadline, plugins, baseDirectory, post, onHook, crash } = options;
+  const { deadline, plugins, baseDirectory, sampler, post, onHook, crash } = options;
   const running = new AsyncLocalStorage<Owner>();
   const importing = <T>(plugin: string, load: () => Promise<T>): Promise<T> => running.run({ plugin }, load);
   let runtime: HostRuntime | undefined;
@@ -53,6 +56,7 @@ export async function runHost(options: HostMainOptions): Promise<HostRuntime> {
     clock: systemClock,
     random: Math.random,
     deadline,
+    sampler,
     running,
     references: { env: process.env, readFile: (path) => readFileSync(path, 'utf8') },
     post,

@@ -1,5 +1,6 @@
 import type { HostCommand, HostEvent } from '@rocketmq-connect/pipeline/host-protocol';
 import type { HostExit } from '@rocketmq-connect/pipeline/task-host';
+import type { SamplerSettings } from '@rocketmq-connect/tracing/sampler';
 
 /** What the runner's process says to a host process, over Node's channel. `deadlineMs`: of the runner's session, monotonic; 0: none. */
 export type ToProcess =
@@ -14,6 +15,7 @@ export interface ProcessHostData {
   readonly log: { readonly kind: string };
   readonly plugins: readonly string[];
   readonly baseDirectory: string;
+  readonly sampler: SamplerSettings | null;
   readonly maxHeapMb: number;
   readonly maxMemoryMb: number;
   readonly blockedAfterMs: number;

@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { type Transferable, Worker } from 'node:worker_threads';
 import type { HostCommand, HostEvent } from '@rocketmq-connect/pipeline/host-protocol';
 import type { DeadlineWord, HostExit, TaskHost, TaskHostListener, TaskHosts } from '@rocketmq-connect/pipeline/task-host';
+import type { SamplerSettings } from '@rocketmq-connect/tracing/sampler';
 import { blockedCode } from './blocked-code.ts';
 import { watchPulse } from './pulse.ts';
 
@@ -20,6 +21,8 @@ export interface ThreadHostsOptions {
   /** The configuration's `plugins`, relative to `baseDirectory`. */
   readonly plugins: readonly string[];
   readonly baseDirectory: string;
+  /** How batches are sampled; null: nothing is traced. */
+  readonly sampler: SamplerSettings | null;
   /** Heap of one host: beyond it the host ends with `outOfMemory`, and no other. */
   readonly maxHeapMb: number;
   /** A host whose event loop turns no more for about this long is ended: code in it blocks it, and the neighbours with it. */
@@ -34,6 +37,7 @@ export interface ThreadHostData {
   readonly pulse: SharedArrayBuffer;
   readonly plugins: readonly string[];
   readonly baseDirectory: string;
+  readonly sampler: SamplerSettings | null;
 }
 
 /** Young objects die young on the data path: a small nursery keeps a host's memory low at no measurable cost. */
@@ -54,12 +58,12 @@ export class ThreadHosts implements TaskHosts {
 
   open(listener: TaskHostListener): TaskHost {
     const id = `thread-${++this.#opened}`;
-    const { connectLog, deadline, plugins, baseDirectory, maxHeapMb, blockedAfterMs } = this.#options;
+    const { connectLog, deadline, plugins, baseDirectory, sampler, maxHeapMb, blockedAfterMs } = this.#options;
     const log = connectLog();
     const pulse = new SharedArrayBuffer(8);
     const word = new Int32Array(pulse);
     const unitsByNumber: string[] = [];
-    const data: ThreadHostData = { log: log.connection, deadline: deadline.buffer, pulse, plugins, baseDirectory };
+    const data: ThreadHostData = { log: log.connection, deadline: deadline.buffer, pulse, plugins, baseDirectory, sampler };
     const worker = new Worker(new URL('./thread-main.ts', import.meta.url), {
       name: id,
       workerData: data,

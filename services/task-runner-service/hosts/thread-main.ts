@@ -7,7 +7,7 @@ import type { ThreadHostData } from './thread-hosts.ts';
 // The entry of a host thread.
 if (parentPort === null) throw new Error('thread-main.ts runs in a worker thread only');
 const port = parentPort;
-const { log, deadline, pulse, plugins, baseDirectory } = workerData as ThreadHostData;
+const { log, deadline, pulse, plugins, baseDirectory, sampler } = workerData as ThreadHostData;
 const word = new Int32Array(pulse);
 
 const runtime = await runHost({
@@ -15,6 +15,7 @@ const runtime = await runHost({
   deadline: new DeadlineWord(deadline),
   plugins,
   baseDirectory,
+  sampler,
   post: (event) => port.postMessage(event),
   onBeat: () => void Atomics.add(word, 0, 1),
   onHook: (unitNumber) => void Atomics.store(word, 1, unitNumber),
