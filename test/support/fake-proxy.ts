@@ -30,6 +30,8 @@ export class FakeProxy {
   readonly acknowledged: string[][] = [];
   readonly renewed: { readonly handle: string; readonly ms: number }[] = [];
   readonly metadata: Metadata[] = [];
+  /** What it says it is reached by; by default as the client reached it. */
+  advertised: string | null = null;
   settings = 0;
   terminated = 0;
   address = '';
@@ -65,7 +67,9 @@ export class FakeProxy {
           .setTopic(request.getTopic())
           .setPermission(wire.Permission.READ_WRITE)
           .setAcceptMessageTypesList(this.types)
-          .setBroker(new wire.Broker().setName('b').setEndpoints(request.getEndpoints() ?? endpointsOf([this.address])));
+          .setBroker(
+            new wire.Broker().setName('b').setEndpoints(this.advertised === null ? request.getEndpoints() : endpointsOf([this.advertised])),
+          );
       }
       done(null, answer.setStatus(status(OK)));
     };

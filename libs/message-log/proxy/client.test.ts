@@ -151,6 +151,12 @@ describe('The proxy client', () => {
       assert.deepEqual([proxy.sent.length, other.sent.length], [1, 1]);
     });
 
+    it('go where the proxy was configured, if it names itself by an address that cannot be reached', async () => {
+      proxy.advertised = '127.0.0.1:1';
+      await connect().send(queue, batchOf('a'));
+      assert.equal(proxy.sent.length, 1);
+    });
+
     it('are signed', async () => {
       await connect({ credentials: { accessKey: 'ak', secretKey: 'sk', securityToken: 'st' } }).send(queue, batchOf('a'));
       const [metadata] = proxy.metadata;
