@@ -16,7 +16,7 @@ const config = Type.Object({
       importance: 'high',
     }),
   ),
-  topic: Type.String({ minLength: 1, description: 'The topic to publish data to', importance: 'high' }),
+  topic: Type.String({ minLength: 1, topic: true, description: 'The topic to publish data to', importance: 'high' }),
   'batch.size': Type.Integer({
     default: 500,
     minimum: 1,

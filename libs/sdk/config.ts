@@ -17,6 +17,8 @@ export interface ConfigMetadata {
   readonly width?: 'short' | 'medium' | 'long';
   /** Never shown: masked in every output, refused as a literal on a cluster unless allowed. */
   readonly secret?: boolean;
+  /** Of a source: it sends to the topic of this name, unless a transform renames it; a name that no topic can have is refused. */
+  readonly topic?: boolean;
 }
 
 /** A text that is never shown, e.g. a password. Users write a reference such as `${env:DB_PASSWORD}` there. */

@@ -5,10 +5,16 @@ export function refused(address: string, cause: Error): RetriableError {
   return new RetriableError(`cannot connect to ${address}: ${reasonOf(cause)}`, { ...adviceOf(cause), code: 'CONNECTION_REFUSED', cause });
 }
 
-/** What was sent may have been done. `isMute`: in clear, and it never answered anything. */
-export function lost(address: string, cause: Error, isMute: boolean): RetriableError {
-  const advice = adviceOf(cause) ?? (isMute ? WANTS_TLS : {});
+/** What was sent may have been done. `mute`: what may be why it never answered anything. */
+export function lost(address: string, cause: Error, mute: ErrorContext | null): RetriableError {
+  const advice = adviceOf(cause) ?? mute ?? {};
   return new RetriableError(`the connection to ${address} is lost: ${reasonOf(cause)}`, { ...advice, code: 'CONNECTION_LOST', cause });
+}
+
+/** Why a server may end a connection without a word: it wants TLS, or a certificate, which TLS 1.3 asks for when all else is done. */
+export function muteBecause(tls: { readonly cert?: string } | undefined): ErrorContext | null {
+  if (tls === undefined) return WANTS_TLS;
+  return tls.cert === undefined ? WANTS_CERTIFICATE : null;
 }
 
 /** The field and the remedy of an error, to hand them on. */
@@ -54,6 +60,11 @@ const ADVICE: readonly { readonly codes: RegExp; readonly context: ErrorContext 
     },
   },
 ];
+
+const WANTS_CERTIFICATE: ErrorContext = {
+  field: 'rocketmq.tlsCertFile',
+  remedy: 'Give it, with rocketmq.tlsKeyFile, if the server asks for a certificate; else look at the log of the server.',
+};
 
 const WANTS_TLS: ErrorContext = {
   field: 'rocketmq.tls',

@@ -1,7 +1,7 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { type Clock, RetriableError } from '@rocketmq-connect/sdk';
-import { lost, refused } from './connection-trouble.ts';
+import { type Clock, type ErrorContext, RetriableError } from '@rocketmq-connect/sdk';
+import { lost, muteBecause, refused } from './connection-trouble.ts';
 import { encodeFrameHead, type Frame, FrameDecoder } from './frame.ts';
 import { type Credentials, signedFields } from './signature.ts';
 
@@ -60,8 +60,8 @@ export class RemotingConnection {
   #cancelLook: () => void = () => {};
   #corked = false;
   #closed: Error | null = null;
-  /** In clear, and nothing came: it may want TLS. */
-  #isMute: boolean;
+  /** While nothing came: what may be why. */
+  #mute: ErrorContext | null;
 
   private constructor(address: string, socket: Socket, tcp: Socket, settings: ConnectionSettings) {
     this.address = address;
@@ -69,12 +69,12 @@ export class RemotingConnection {
     this.#tcp = tcp;
     this.#settings = settings;
     this.#heardAtMs = settings.clock.monotonic();
-    this.#isMute = settings.tls === undefined;
+    this.#mute = muteBecause(settings.tls);
     const decoder = new FrameDecoder();
     const onFrame = (frame: Frame): void => this.#onFrame(frame);
     socket.on('data', (chunk) => {
       this.#heardAtMs = settings.clock.monotonic();
-      this.#isMute = false;
+      this.#mute = null;
       try {
         decoder.push(chunk, onFrame);
       } catch (error) {
@@ -213,7 +213,7 @@ export class RemotingConnection {
     if (this.#closed !== null) return;
     this.#closed = error;
     this.#cancelLook();
-    for (const pending of this.#pending.values()) pending.reject(lost(this.address, error, this.#isMute && destroy));
+    for (const pending of this.#pending.values()) pending.reject(lost(this.address, error, destroy ? this.#mute : null));
     this.#pending.clear();
   }
 

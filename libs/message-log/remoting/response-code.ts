@@ -113,5 +113,5 @@ function tooLarge(text: string): DataError {
 
 /** Java puts a stack trace and a link into the remark; the first line says what happened. */
 function shortRemark(remark: string): string {
-  return remark.split('\n')[0]?.slice(0, 300) ?? '';
+  return remark.split('\n')[0]?.trim().slice(0, 300) ?? '';
 }

@@ -4,6 +4,7 @@ import type { AnyConnector } from '@rocketmq-connect/sdk';
 import { tagsOf } from '../sink/tag-filter.ts';
 import { BEGINNINGS, beginningOf } from './beginning.ts';
 import { type FieldProblem, invalid } from './convert.ts';
+import { fieldsOf } from './definition.ts';
 import { wholeMatch } from './pattern.ts';
 import { topicGroupProblems } from './topic-creation.ts';
 import { listOf } from './values.ts';
@@ -41,13 +42,12 @@ function deadLetterWarnings(config: Config): readonly string[] {
   return ["errors.deadletterqueue.topic.name has no effect without errors.tolerance 'all': the task fails at the first bad record."];
 }
 
-/**
- * Without it a sink of a topic that cannot exist would wait for it for ever, and a source fail at its first record: its key `topic`, where it has one,
- * is what it sends to, unless a transform renames it.
- */
+/** Without it a sink of a topic that cannot exist would wait for it for ever, and a source fail at its first record. */
 function topicNameProblems({ kind, config: own }: AnyConnector, config: Config, log: LogCapabilities): readonly FieldProblem[] {
-  const isOwn = kind === 'source' && 'topic' in own.properties && !isSet(config['transforms']);
-  const fields = [...(kind === 'sink' ? ['topics'] : []), ...(isOwn ? ['topic'] : []), 'errors.deadletterqueue.topic.name'];
+  // A transform may rename them.
+  const sentTo =
+    kind === 'source' && !isSet(config['transforms']) ? fieldsOf(own).flatMap(([key, { topic }]) => (topic === true ? [key] : [])) : [];
+  const fields = [...(kind === 'sink' ? ['topics'] : []), ...sentTo, 'errors.deadletterqueue.topic.name'];
   const isName = (topic: string): boolean => isTopicName(topic) && (log.dottedTopics || !topic.includes('.'));
   const what = log.dottedTopics
     ? 'A topic has 1 to 127 of the characters A-Z a-z 0-9 _ % | . -'

@@ -11,7 +11,7 @@ const source = defineSource({
   aliases: ['org.example.LinesSourceConnector'],
   config: Type.Object({
     file: Type.Optional(Type.String({ description: 'Source filename.', importance: 'high' })),
-    topic: Type.String({ importance: 'high' }),
+    topic: Type.String({ importance: 'high', topic: true }),
     'batch.size': Type.Integer({ default: 2000, importance: 'low' }),
     password: Type.Optional(Secret({ group: 'Login', title: 'Password', width: 'short' })),
     user: Type.Optional(Type.String({ group: 'Login' })),

@@ -27,6 +27,7 @@ export interface FieldSchema {
   readonly order?: number;
   readonly width?: 'short' | 'medium' | 'long';
   readonly secret?: boolean;
+  readonly topic?: boolean;
   /** Kafka Connect's name of the type, where the schema does not tell. */
   readonly configType?: ConfigType;
 }
