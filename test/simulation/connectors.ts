@@ -31,6 +31,8 @@ export interface ConnectorWorld {
   readonly random: Random;
   /** Chance that a call of the outside system fails and may be tried again. */
   readonly troubleRate: () => number;
+  /** What comes from outside reaches code only while its process is not suspended. */
+  readonly enter: (act: () => void) => void;
 }
 
 const POLL_RECORDS_MAX = 4;
@@ -43,7 +45,7 @@ export function simulatedConnectors(world: ConnectorWorld): readonly AnyConnecto
   return [numbers(world), lines(world)];
 }
 
-function numbers({ source, observer, random, troubleRate }: ConnectorWorld): AnyConnector {
+function numbers({ source, observer, random, troubleRate, enter }: ConnectorWorld): AnyConnector {
   return defineSource({
     name: 'Numbers',
     version: '1.0.0',
@@ -53,6 +55,13 @@ function numbers({ source, observer, random, troubleRate }: ConnectorWorld): Any
       const tasks = Math.min(maxTasks, source.streams);
       const streamsOf = (task: number) => Array.from({ length: source.streams }, (_, stream) => stream).filter((s) => s % tasks === task);
       return Array.from({ length: tasks }, (_, task) => ({ streams: streamsOf(task).join(' ') }));
+    },
+    watch: async (_, replan, signal) => {
+      // While nobody watched there may have come some.
+      if (source.hasGrown) replan();
+      const cancel = source.watch(() => enter(replan));
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+      cancel();
     },
     task: ({ topic }, context, taskConfig): SourceTask => {
       const unit = `tasks/${context.connector}/${context.task}`;

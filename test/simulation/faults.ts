@@ -20,6 +20,7 @@ type Blow =
   | { readonly kind: 'watchSlow'; readonly process: string; readonly delayMs: number; readonly forMs: number }
   | { readonly kind: 'compaction' }
   | { readonly kind: 'wallClock'; readonly byMs: number }
+  | { readonly kind: 'growth'; readonly of: 'queues' | 'streams' }
   | { readonly kind: 'user'; readonly action: Action };
 
 /** Chances, of one thousand: that a packet, a call of the store, an operation of the log, a call of an outside system goes wrong. */
@@ -49,12 +50,24 @@ const KINDS = [
   'wallClock',
   'user',
 ] as const satisfies readonly Blow['kind'][];
+/** What the outside grows by makes new task sets, close to what else makes tasks move. */
+const GROWTH: readonly Blow['kind'][] = [
+  'growth',
+  'growth',
+  'growth',
+  'crash',
+  'suspend',
+  'hostCrash',
+  'watchSlow',
+  'storePartition',
+  'user',
+];
 const CHURN: readonly Blow['kind'][] = ['hostCrash', 'hostCrash', 'crash', 'suspend', 'user', 'user', 'user'];
 const ACTS: readonly Action['act'][] = ['pause', 'resume', 'resume', 'stop', 'restart', 'reconfigure', 'recreate', 'reset'];
 const MOVING_ACTS: readonly Action['act'][] = ['reconfigure', 'reconfigure', 'reconfigure', 'recreate', 'stop', 'resume', 'reset'];
 
-/** `swarm`: anything, with some kinds left out by each seed so that others come close together. `churn`: tasks move without rest. */
-export const PROFILES = ['swarm', 'churn'] as const;
+/** `swarm`: anything, with some kinds left out by each seed so that others come close together. `churn`: tasks move without rest; `growth`: topics and outside systems grow. */
+export const PROFILES = ['swarm', 'churn', 'growth'] as const;
 export type Profile = (typeof PROFILES)[number];
 
 interface Named {
@@ -67,7 +80,7 @@ interface Named {
 export function drawFaults(seed: number, profile: Profile, world: Named, withinMs: number): FaultPlan {
   const random = seededRandom(seed * 7919 + 1);
   const churn = profile === 'churn';
-  const kinds: readonly Blow['kind'][] = churn ? CHURN : KINDS.filter(() => random() < 0.5);
+  const kinds: readonly Blow['kind'][] = churn ? CHURN : profile === 'growth' ? GROWTH : KINDS.filter(() => random() < 0.5);
   const everyMs = churn ? between(random, 300, 3_000) : between(random, 400, 5_000);
   const faults: Fault[] = [];
   for (let atMs = between(random, 0, 4_000); atMs < withinMs && kinds.length > 0; atMs += between(random, 1, 2 * everyMs)) {
@@ -102,6 +115,8 @@ function drawBlow(kind: Blow['kind'], random: Random, { runners, configs, names 
       return { kind };
     case 'wallClock':
       return { kind, byMs: between(random, -3_600_000, 3_600_000) };
+    case 'growth':
+      return { kind, of: one(random, ['queues', 'streams'] as const) };
     case 'user':
       return { kind, action: drawAction(random, acts) };
   }
@@ -201,6 +216,9 @@ function strike(blow: Blow, world: World, user: User): void {
       return;
     case 'wallClock':
       clock.jumpWallClock(blow.byMs);
+      return;
+    case 'growth':
+      world.grow(blow.of);
       return;
     case 'user':
       void user.does(blow.action);

@@ -70,7 +70,14 @@ export class ObservedHosts implements TaskHosts {
       },
       closed: (unit) => dead || process.dead || observer.closed(observed, unit),
     };
-    const connectors = simulatedConnectors({ source, sink, observer: code, random, troubleRate });
+    const connectors = simulatedConnectors({
+      source,
+      sink,
+      observer: code,
+      random,
+      troubleRate,
+      enter: (act) => process.enter(() => dead || act()),
+    });
     const network = new HostNetwork(this.#options, observed);
     const hosts = new SimulatedHosts({
       catalogue: createCatalogue([...builtInStages, ...connectors].map((plugin) => ({ plugin, location: 'simulation' }))),

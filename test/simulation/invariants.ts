@@ -132,7 +132,10 @@ export class Invariants implements HostObserver {
   /** Invariant 2: whole, or not at all. */
   #onTaskSet(connector: string, value: string, revision: bigint): void {
     const { store, keys } = this.#options;
-    const { publication, chunks } = StoredTaskSet.fromJSON(JSON.parse(value));
+    const { publication, chunks, tasks } = StoredTaskSet.fromJSON(JSON.parse(value));
+    const [spec] = store.peek(keyRange(keys.spec(connector)));
+    const most = spec === undefined ? 0 : Number(StoredSpec.fromJSON(JSON.parse(spec.value)).config['tasks.max']);
+    if (tasks > most) this.#violated(2, `the task set of ${connector} at ${revision} has ${tasks} tasks, of ${most} that it may have`);
     for (let chunk = 0; chunk < chunks; chunk++) {
       if (store.peek(keyRange(keys.taskConfig(connector, publication, chunk))).length === 0)
         this.#violated(2, `the task set of ${connector} at ${revision} lacks chunk ${chunk}`);

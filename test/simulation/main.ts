@@ -13,7 +13,7 @@ const { values } = parseArgs({
   },
 });
 const profile = PROFILES.find((one) => one === values.profile);
-if (profile === undefined) throw new Error(`--profile ${values.profile}: there are ${PROFILES.join(' and ')}`);
+if (profile === undefined) throw new Error(`--profile ${values.profile}: there are ${PROFILES.join(', ')}`);
 
 if (values.seed !== undefined) {
   const { violation, trace } = await run({ seed: Number(values.seed), profile });

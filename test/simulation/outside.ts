@@ -1,6 +1,9 @@
 /** A system that records come from: numbered streams that only grow. It survives whatever happens to the mesh. */
 export class OutsideSource {
   readonly #counts: number[];
+  readonly #watchers = new Set<() => void>();
+  /** There are more streams than at first. */
+  hasGrown = false;
 
   constructor(streams: number) {
     this.#counts = new Array<number>(streams).fill(0);
@@ -16,6 +19,18 @@ export class OutsideSource {
 
   grow(stream: number, by: number): void {
     this.#counts[stream] = this.count(stream) + by;
+  }
+
+  /** Hears of new streams, until it is cancelled. */
+  watch(onStream: () => void): () => void {
+    this.#watchers.add(onStream);
+    return () => this.#watchers.delete(onStream);
+  }
+
+  addStream(): void {
+    this.#counts.push(0);
+    this.hasGrown = true;
+    for (const onStream of this.#watchers) onStream();
   }
 
   get total(): number {

@@ -27,7 +27,8 @@ const QUIET_MS_MAX = 180_000;
 
 /** One life of a mesh, from its seed. */
 export async function run(options: RunOptions): Promise<RunResult> {
-  const world = new World({ ...options, runners: ['r1', 'r2', 'r3'], streams: 2 + (options.seed % 5), queues: 4 });
+  const growth = options.profile === 'growth' ? { discoveryMs: 1_000 } : {};
+  const world = new World({ ...options, runners: ['r1', 'r2', 'r3'], streams: 2 + (options.seed % 5), queues: 4, ...growth });
   const startMs = world.clock.monotonic();
   let violation = '';
   try {

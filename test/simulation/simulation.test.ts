@@ -4,6 +4,7 @@ import { runSeeds } from './seeds.ts';
 
 const SEEDS = 1_000;
 const CHURN_SEEDS = 200;
+const GROWTH_SEEDS = 150;
 
 describe('the simulated mesh', () => {
   it('moves every record once when nothing fails', async () => {
@@ -32,6 +33,22 @@ describe('the simulated mesh', () => {
     this.timeout(120_000);
     const { failed } = await runSeeds({ from: 2_000, count: CHURN_SEEDS, profile: 'churn' });
     for (const one of failed) held(one, '--profile churn ');
+  });
+
+  it(`S147: the same where topics get queues and sources get streams: new task sets, at most tasks.max, each switched to as a whole, under ${GROWTH_SEEDS} seeds`, async function () {
+    this.timeout(120_000);
+    const { failed } = await runSeeds({ from: 3_000, count: GROWTH_SEEDS, profile: 'growth' });
+    for (const one of failed) held(one, '--profile growth ');
+  });
+
+  it('a topic that grows from four queues to eight makes a new task set of its sink, and a stream one of its source', async () => {
+    const rates = { packet: 0, store: 0, log: 0, outside: 0 };
+    const faults = (['queues', 'streams'] as const).map((of, i) => ({ kind: 'growth' as const, of, atMs: 5_000 + 5_000 * i }));
+    const result = await run({ seed: 1, profile: 'growth', plan: { faults, rates } });
+    held(result);
+    const published = (connector: string): number => result.trace.filter((line) => line.includes(` tasksets/${connector}`)).length;
+    // The first set of the sink is planned before there is a topic to read, or after.
+    assert.deepEqual([published('src'), published('snk')], [2, 2]);
   });
 });
 

@@ -38,6 +38,8 @@ export interface WorldOptions {
   readonly runners: readonly string[];
   readonly streams: number;
   readonly queues: number;
+  /** How often the sink looks for new queues, if not by default. */
+  readonly discoveryMs?: number;
   readonly wraps?: Wraps;
 }
 
@@ -60,6 +62,7 @@ export const SOURCE = 'src';
 export const SINK = 'snk';
 /** Clocks of two processes run up to so much apart. */
 const CLOCK_DRIFT = 0.04;
+const QUEUES_MAX = 16;
 const CONFIGS = ['c1', 'c2'] as const;
 const CONFIG_ADDRESSES = CONFIGS.map((id) => `${id}:1`);
 
@@ -156,10 +159,19 @@ export class World {
     void member.client.close();
   }
 
+  /** More queues of the topic, or one more stream of the source. */
+  grow(what: 'queues' | 'streams'): void {
+    const { queues } = this.log.describe(TOPIC);
+    if (what === 'streams') this.source.addStream();
+    else if (queues.length < QUEUES_MAX) this.log.create(TOPIC, queues.length * 2);
+  }
+
   /** A connector's configuration as users write it. */
   config(name: string, tasksMax: number): Record<string, string> {
+    const { discoveryMs } = this.#options;
+    const discovery: Record<string, string> = discoveryMs === undefined ? {} : { 'topic.discovery.interval.ms': String(discoveryMs) };
     const own: Record<string, string> =
-      name === SOURCE ? { 'connector.class': 'Numbers', topic: TOPIC } : { 'connector.class': 'Lines', topics: TOPIC };
+      name === SOURCE ? { 'connector.class': 'Numbers', topic: TOPIC } : { 'connector.class': 'Lines', topics: TOPIC, ...discovery };
     return { name, ...own, 'tasks.max': String(tasksMax) };
   }
 
