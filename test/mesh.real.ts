@@ -1,21 +1,28 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { clusterKeys } from '@rocketmq-connect/cluster';
+import { systemClock } from '@rocketmq-connect/configuration/system-clock';
 import { GrpcRpc } from '@rocketmq-connect/mesh/grpc';
+import { BatchBuilder } from '@rocketmq-connect/message-log/message';
+import { connectRemotingLog } from '@rocketmq-connect/message-log/remoting/client';
 import { EtcdStore } from '@rocketmq-connect/metadata-store/etcd';
 import { ExplainResponse, ListRunnersResponse, type Unit } from '@rocketmq-connect/proto/cluster';
 import { HealthDefinition } from '@rocketmq-connect/proto/grpc/health/v1/health';
 import { type Certificates, createCertificates } from './support/certificates.ts';
 import { EtcdCluster } from './support/etcd-cluster.ts';
-import { LEASE_TTL_MS, Mesh } from './support/mesh.ts';
+import { LEASE_TTL_MS, Mesh, type MeshProcess } from './support/mesh.ts';
 import { NumberedFiles } from './support/numbered-files.ts';
 import { OwnershipWatch } from './support/ownership-watch.ts';
 import { rocketmq, useRocketmq } from './support/rocketmq.ts';
 import { waitFor } from './support/standalone.ts';
 
 const CLUSTER = 'mesh-test';
+interface State {
+  readonly state: string;
+}
+
 const NONE = { missing: 0, doubled: 0, disordered: 0 };
 
 describe('a mesh of processes on one etcd and one RocketMQ', function () {
@@ -122,6 +129,75 @@ describe('a mesh of processes on one etcd and one RocketMQ', function () {
     assert.equal(connector.targetState, 'TARGET_STATE_PAUSED');
     await mesh.request('PUT', '/connectors/b-in/resume', undefined, second);
     await mesh.running(tasks);
+  });
+
+  it('S039: paused through one gateway, a connector and each of its tasks are PAUSED at every gateway, wherever they run', async () => {
+    const statesAt = async (gateway: MeshProcess, name: string): Promise<string[]> => {
+      const status = await mesh.request<{ connector: State; tasks: State[] }>('GET', `/connectors/${name}/status`, undefined, gateway);
+      return [status.connector, ...status.tasks].map(({ state }) => state);
+    };
+    const [first] = mesh.all('gateway');
+    const show = (state: string) => async (): Promise<boolean> => {
+      const shown = await Promise.all(mesh.all('gateway').flatMap((gateway) => ['a-in', 'a-out'].map((name) => statesAt(gateway, name))));
+      return shown.every((states, i) => states.length === (i % 2 === 0 ? 5 : 3) && states.every((each) => each === state));
+    };
+    for (const [verb, state] of [
+      ['pause', 'PAUSED'],
+      ['resume', 'RUNNING'],
+    ] as const) {
+      for (const name of ['a-in', 'a-out']) await mesh.request('PUT', `/connectors/${name}/${verb}`, undefined, first);
+      await waitFor(show(state), `all is ${state} at every gateway`);
+    }
+  });
+
+  it('new files of a glob make a new task set, of tasks.max at most; nothing is lost or doubled', async () => {
+    const files = new NumberedFiles(folder, 'w', 1);
+    const config = { file: files.glob, topic: topicOf('w'), 'tasks.max': '3', 'refresh.interval.ms': '200' };
+    await mesh.connector('w-in', { 'connector.class': 'FileStreamSource', ...config });
+    await mesh.connector('w-out', { 'connector.class': 'FileStreamSink', file: copyOf('w'), topics: topicOf('w') });
+    await mesh.running({ 'w-in': 1, 'w-out': 1 });
+    files.add(1);
+    await mesh.running({ 'w-in': 2 });
+    files.keepGrowing();
+    files.add(4);
+    await mesh.running({ 'w-in': 3 });
+    assert.deepEqual(await files.arrived(copyOf('w')), NONE);
+    for (const name of ['w-in', 'w-out']) await mesh.request('DELETE', `/connectors/${name}`);
+  });
+
+  it('a topic that grows from four queues to eight gives its sink a new task set, which reads all of them, each record once', async () => {
+    const connection = { kind: 'remoting', nameServers: [rocketmq.nameServer], clientId: 'mesh-grown' } as const;
+    const log = connectRemotingLog(connection, { clock: systemClock, random: Math.random });
+    try {
+      const sendToEach = async (queues: number): Promise<string[]> => {
+        const addresses = (await log.createTopic(topicOf('g'), { queues })).queues;
+        assert.equal(addresses.length, queues);
+        for (const address of addresses) {
+          const batch = new BatchBuilder();
+          batch.add(Buffer.from(`of ${queues}: ${address.queue}`), '');
+          await log.send(address, batch.take());
+        }
+        return addresses.map(({ queue }) => `of ${queues}: ${queue}`);
+      };
+      const copied = (): string[] =>
+        readdirSync(folder)
+          .filter((name) => name.startsWith('g.copy'))
+          .flatMap((name) => readFileSync(join(folder, name), 'utf8').split('\n').slice(0, -1))
+          .sort();
+      const sent = await sendToEach(4);
+      const config = { file: copyOf('g'), topics: topicOf('g'), 'tasks.max': '3', 'topic.discovery.interval.ms': '1000' };
+      await mesh.connector('g-out', { 'connector.class': 'FileStreamSink', ...config });
+      const before = await mesh.running({ 'g-out': 3 });
+      await waitFor(() => copied().length === sent.length, 'all of four queues is copied');
+      sent.push(...(await sendToEach(8)));
+      await waitFor(() => copied().length >= sent.length, 'all of eight queues is copied');
+      const after = await mesh.running({ 'g-out': 3 });
+      assert.deepEqual(copied(), sent.sort());
+      assert.equal(movedBetween(before, after).filter(isTaskOf('g-out')).length, 3, 'its tasks are of another generation');
+      await mesh.request('DELETE', '/connectors/g-out');
+    } finally {
+      await log.close();
+    }
   });
 
   it('S003: starting a connector stops no other', async () => {

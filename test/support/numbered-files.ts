@@ -18,6 +18,12 @@ export class NumberedFiles {
     this.grow(1);
   }
 
+  /** So many files more, of one line each. */
+  add(files: number): void {
+    for (let i = 0; i < files; i++) this.#counts.push(0);
+    this.grow(1);
+  }
+
   /** So many lines more in each file. */
   grow(lines: number): void {
     for (const [file, count] of this.#counts.entries()) {
