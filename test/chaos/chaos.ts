@@ -15,7 +15,7 @@ import { rocketmq } from '../support/rocketmq.ts';
 import { waitFor } from '../support/standalone.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 import { type Cause, causeOf } from './doubles.ts';
-import { FAULTS, type Fault, one, strike } from './faults.ts';
+import { FAULTS, type Fault, one, PROCESSES, strike } from './faults.ts';
 import { copiesInTopic } from './topic-copies.ts';
 
 export interface ChaosRound {
@@ -76,7 +76,7 @@ class ChaosWorld {
   readonly #lines: NumberedFiles;
   readonly #links = new Map<string, TcpProxy>();
   readonly #history: OwnershipWatch;
-  readonly #brokerKilledAtMs: number[] = [];
+  readonly #brokerAwayAtMs: number[] = [];
   readonly #explained = new Set<string>();
 
   static async start(name: string): Promise<ChaosWorld> {
@@ -100,10 +100,9 @@ class ChaosWorld {
   }
 
   async #begin(): Promise<void> {
-    await this.#mesh.start({ 'config-service': 2, scheduler: 2, gateway: 2 });
-    for (const id of ['t1', 't2', 't3']) {
-      this.#links.set(id, await TcpProxy.open(this.#etcd.first.address));
-      await this.#add('task-runner', id);
+    for (const [kind, ids] of Object.entries(PROCESSES) as [ServiceKind, readonly string[]][]) {
+      for (const id of ids) this.#links.set(id, await TcpProxy.open(this.#etcd.first.address));
+      await Promise.all(ids.map((id) => this.#add(kind, id)));
     }
     await this.#mesh.connector('in', {
       'connector.class': 'FileStreamSource',
@@ -133,7 +132,7 @@ class ChaosWorld {
     this.#lines.keepGrowing();
     for (const fault of faults) {
       await sleep(between(random, 100, 1_500));
-      if (fault === 'kill broker') this.#brokerKilledAtMs.push(Date.now());
+      if (fault === 'kill broker' || fault === 'freeze broker') this.#brokerAwayAtMs.push(Date.now());
       await strike(fault, victims, random);
     }
     await this.#mesh.running(TASKS, SETTLE_MS);
@@ -177,7 +176,7 @@ class ChaosWorld {
     const causes = new Map<Cause, number>();
     if (doubles.length === 0) return causes;
     const inTopic = await copiesInTopic(rocketmq.nameServer, this.#topic, new Set(doubles.map(([line]) => line)));
-    const events = { lost: this.#history.lost, brokerKilledAtMs: this.#brokerKilledAtMs };
+    const events = { lost: this.#history.lost, brokerAwayAtMs: this.#brokerAwayAtMs };
     for (const [line, copies] of doubles) {
       const double = { file: Number(line.split(':')[0]), copies, storedAtMs: inTopic.get(line) ?? [] };
       const cause = causeOf(double, events);

@@ -14,7 +14,7 @@ export interface Events {
   /** Owners that died or lost their session. */
   readonly lost: readonly LostOwner[];
   /** Sends that were out then have an unknown outcome. */
-  readonly brokerKilledAtMs: readonly number[];
+  readonly brokerAwayAtMs: readonly number[];
 }
 
 export type Cause = 'a send of unknown outcome' | 'a lost session of the source task' | 'a lost session of a sink task';
@@ -28,7 +28,7 @@ const SESSION_MS = 15_000;
  * Why a line was doubled; undefined where nothing explains it. Copies in the topic come from a source task that lost its session, or from a
  * send whose outcome nobody knew, between their times; copies of one message come from a sink task that lost its session.
  */
-export function causeOf({ file, copies, storedAtMs }: Double, { lost, brokerKilledAtMs }: Events): Cause | undefined {
+export function causeOf({ file, copies, storedAtMs }: Double, { lost, brokerAwayAtMs }: Events): Cause | undefined {
   const [first = 0] = storedAtMs;
   const last = storedAtMs.at(-1) ?? 0;
   if (copies > storedAtMs.length) {
@@ -37,5 +37,5 @@ export function causeOf({ file, copies, storedAtMs }: Double, { lost, brokerKill
   const between = (atMs: number, slackMs: number): boolean => atMs > first - slackMs && atMs < last + slackMs;
   // The source has a task for each file.
   if (lost.some(({ unit, atMs }) => unit === `tasks/in/${file}` && between(atMs, SESSION_MS))) return 'a lost session of the source task';
-  return brokerKilledAtMs.some((atMs) => between(atMs, SEND_MS)) ? 'a send of unknown outcome' : undefined;
+  return brokerAwayAtMs.some((atMs) => between(atMs, SEND_MS)) ? 'a send of unknown outcome' : undefined;
 }

@@ -24,18 +24,31 @@ export const FAULTS = [
   'cut runner from etcd',
   'cut runner from etcd while it compacts',
   'silence etcd for runner',
+  'cut config-service from etcd',
+  'silence etcd for config-service',
+  'cut scheduler from etcd',
+  'silence etcd for scheduler',
   'kill etcd shortly',
   'kill etcd beyond leases',
   'compact etcd',
   'kill broker',
+  'freeze broker',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
+
+/** The processes by their ids. */
+export const PROCESSES = {
+  'config-service': ['c1', 'c2'],
+  scheduler: ['s1', 's2'],
+  'task-runner': ['t1', 't2', 't3'],
+  gateway: ['g1', 'g2'],
+} as const satisfies Record<ServiceKind, readonly string[]>;
 
 /** What faults strike at. */
 export interface Victims {
   readonly mesh: Mesh;
   readonly etcd: EtcdCluster;
-  /** Between each runner and etcd. */
+  /** Between each process and etcd, by its id. */
   readonly links: ReadonlyMap<string, TcpProxy>;
   /** Starts a process that is gone again. */
   add(kind: ServiceKind, id: string): Promise<void>;
@@ -49,9 +62,11 @@ export async function strike(fault: Fault, victims: Victims, random: Random): Pr
   const shortMs = between(random, 100, LEASE_TTL_MS * 0.5);
   const longMs = between(random, LEASE_TTL_MS * 1.3, LEASE_TTL_MS * 2.5);
   const eitherMs = random() < 0.5 ? shortMs : longMs;
-  const runners = [...links.keys()];
+  const runners = PROCESSES['task-runner'];
   const runner = one(random, runners);
-  const link = links.get(runner);
+  const config = one(random, PROCESSES['config-service']);
+  const scheduler = one(random, PROCESSES.scheduler);
+  const gateway = one(random, PROCESSES.gateway);
 
   const bounce = async (kind: ServiceKind, id: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> => {
     await mesh.get(id).signal(signal);
@@ -62,6 +77,16 @@ export async function strike(fault: Fault, victims: Victims, random: Random): Pr
     await mesh.get(id).signal('SIGSTOP');
     await sleep(forMs);
     await mesh.get(id).signal('SIGCONT');
+  };
+  const cut = async (id: string): Promise<void> => {
+    links.get(id)?.refuse();
+    await sleep(eitherMs);
+    links.get(id)?.heal();
+  };
+  const silence = async (id: string): Promise<void> => {
+    links.get(id)?.silence();
+    await sleep(eitherMs);
+    links.get(id)?.heal();
   };
   /** A runner that could not end its tasks in time ends itself: somebody starts it again, as a supervisor would. */
   const revive = async (ids: readonly string[]): Promise<void> => {
@@ -84,33 +109,38 @@ export async function strike(fault: Fault, victims: Victims, random: Random): Pr
       return bounce('task-runner', runner, 'SIGTERM');
     case 'kill scheduler':
     case 'end scheduler':
-      return bounce('scheduler', one(random, ['s1', 's2']), signalOf(fault));
+      return bounce('scheduler', scheduler, signalOf(fault));
     case 'kill config-service':
     case 'end config-service':
-      return bounce('config-service', one(random, ['c1', 'c2']), signalOf(fault));
+      return bounce('config-service', config, signalOf(fault));
     case 'kill gateway':
     case 'end gateway':
-      return bounce('gateway', one(random, ['g1', 'g2']), signalOf(fault));
+      return bounce('gateway', gateway, signalOf(fault));
     case 'suspend runner shortly':
     case 'suspend runner beyond its lease':
       await suspend(runner, fault === 'suspend runner shortly' ? shortMs : longMs);
       return revive([runner]);
     case 'suspend config-service beyond its lease':
-      return suspend(one(random, ['c1', 'c2']), longMs);
+      return suspend(config, longMs);
     case 'suspend scheduler beyond its lease':
-      return suspend(one(random, ['s1', 's2']), longMs);
+      return suspend(scheduler, longMs);
     case 'cut runner from etcd':
+      await cut(runner);
+      return revive([runner]);
     case 'cut runner from etcd while it compacts':
-      link?.refuse();
-      await sleep(eitherMs);
-      if (fault === 'cut runner from etcd while it compacts') await victims.compact();
-      link?.heal();
+      await Promise.all([cut(runner), sleep(eitherMs / 2).then(victims.compact)]);
       return revive([runner]);
     case 'silence etcd for runner':
-      link?.silence();
-      await sleep(eitherMs);
-      link?.heal();
+      await silence(runner);
       return revive([runner]);
+    case 'cut config-service from etcd':
+      return cut(config);
+    case 'silence etcd for config-service':
+      return silence(config);
+    case 'cut scheduler from etcd':
+      return cut(scheduler);
+    case 'silence etcd for scheduler':
+      return silence(scheduler);
     case 'kill etcd shortly':
     case 'kill etcd beyond leases':
       await etcd.first.kill();
@@ -123,6 +153,10 @@ export async function strike(fault: Fault, victims: Victims, random: Random): Pr
       await brokerVictim.kill();
       await sleep(shortMs);
       return brokerVictim.start();
+    case 'freeze broker':
+      brokerVictim.freeze();
+      await sleep(longMs);
+      return brokerVictim.thaw();
   }
 }
 

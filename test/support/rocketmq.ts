@@ -132,8 +132,13 @@ function pidOf(directory: string, server: string): number {
   return Number(readFileSync(join(directory, `${server}.pid`), 'utf8'));
 }
 
-/** For rounds of kills. */
-export const brokerVictim = { kill: () => killRocketmq('broker'), start: () => startRocketmq() } as const;
+/** For rounds of faults. `freeze`: nothing is answered any more, and no connection breaks. */
+export const brokerVictim = {
+  kill: () => killRocketmq('broker'),
+  start: () => startRocketmq(),
+  freeze: () => void process.kill(pidOf(DIRECTORY, 'broker'), 'SIGSTOP'),
+  thaw: () => void process.kill(pidOf(DIRECTORY, 'broker'), 'SIGCONT'),
+} as const;
 
 function isAlive(pid: number): boolean {
   try {
