@@ -4,6 +4,7 @@ import { BatchBuilder } from '@rocketmq-connect/message-log/message';
 import type { ConnectError } from '@rocketmq-connect/sdk';
 import { between } from '@rocketmq-connect/sdk/testing/seeded-random';
 import type { Fault } from './fault-run.ts';
+import { patiently } from './numbered-sends.ts';
 import { killRocketmq, startRocketmq } from './rocketmq.ts';
 import { SmallDisk } from './small-disk.ts';
 import { waitFor } from './standalone.ts';
@@ -24,13 +25,15 @@ export const faults: readonly Fault[] = [
     when: 'the name server is killed and started again, without its memory',
     through: 'nameServer',
     certain: true,
-    async strike({ reached }) {
+    async strike({ admin, topics, reached }) {
       await reached(0.2);
       await killRocketmq('namesrv');
       // Those who know the way go on.
       await reached(0.6);
       await startRocketmq();
       await reached(0.8);
+      // Who looks at the result does not know it.
+      await patiently(() => admin.describeTopic(topics.numbers.topic));
     },
   },
   {
