@@ -6,11 +6,14 @@ export interface WireFault {
   /** So many bytes still pass, on whichever connection they come. */
   readonly afterBytes: number;
   /**
-   * Cut at this byte; nothing more passes that way, and the connection stays; or what comes is held back and delivered when the client has given
-   * the connection up.
+   * Cut at this byte; nothing more passes that way, and the connection stays; or what comes is held back and delivered a moment after the client
+   * has given the connection up.
    */
   readonly then: 'cut' | 'stall' | 'late';
 }
+
+/** Longer than a client needs to come back by another connection. */
+const LATE_MS = 300;
 
 /** A TCP forwarder to a server, which can fail within frames. */
 export class Wire {
@@ -68,7 +71,7 @@ export class Wire {
     far.on('close', () => near.destroy());
     near.on('close', () => {
       if (late === null) far.destroy();
-      else far.end(Buffer.concat(late));
+      else setTimeout((held: readonly Buffer[]) => far.end(Buffer.concat(held)), LATE_MS, late);
     });
     this.#pass('request', near, far, (rest) => {
       late = rest;
