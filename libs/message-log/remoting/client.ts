@@ -1,4 +1,4 @@
-import { type Clock, ConfigError, ConnectError, type Random, RetriableError, sleep } from '@rocketmq-connect/sdk';
+import { type Clock, ConfigError, ConnectError, type Random, RetriableError } from '@rocketmq-connect/sdk';
 import { checkBatch, checkPosition, notWithThisLog } from '../checks.ts';
 import type {
   LogCapabilities,
@@ -18,6 +18,7 @@ import { Connections, logClosed } from './connections.ts';
 import type { Frame } from './frame.ts';
 import { Membership, PRODUCER_GROUP } from './membership.ts';
 import { NameServers } from './name-servers.ts';
+import { QueueEnds } from './queue-ends.ts';
 import { RemotingQueueReader } from './reader.ts';
 import { maxOffsetRequest, minOffsetRequest, offsetAtRequest, parseOffset, updateConsumerOffsetRequest } from './requests/offsets.ts';
 import { sendDelayedRequest } from './requests/send.ts';
@@ -85,9 +86,6 @@ const PROXY_ANSWERS_BYTES_MAX = 48 * 1024;
  */
 const MESSAGE_BYTES_MAX = 16 * 1024 * 1024 - 64 * 1024;
 
-const DISPATCH_LOOKS = 100;
-const DISPATCH_LOOK_MS = 5;
-
 type Settings = RemotingLogConnection &
   Required<Omit<RemotingLogConnection, 'namespace' | 'credentials' | 'tls'>> & { readonly clock: Clock; readonly random: Random };
 
@@ -108,10 +106,7 @@ class RemotingClient implements MessageLog {
   readonly #topics: TopicAdmin;
   readonly #membership: Membership;
   readonly #readers = new Set<RemotingQueueReader>();
-  /** Of each queue sent to: where the last acknowledged batch ends. */
-  readonly #ends = new Map<string, number>();
-  /** Queues for which a batch may be on its way that nobody waits for any more. */
-  readonly #strays = new Map<string, object>();
+  readonly #ends: QueueEnds;
   readonly #closing = new AbortController();
   #lanes = 0;
 
@@ -123,6 +118,12 @@ class RemotingClient implements MessageLog {
     this.#nameServers = new NameServers({ addresses: settings.nameServers, clock, requestTimeoutMs, routeRefreshMs }, this.#connections);
     this.#brokers = new Brokers(this.#nameServers, this.#connections, requestTimeoutMs);
     this.#topics = new TopicAdmin(this.#nameServers, this.#brokers, clock, this.#closing.signal);
+    this.#ends = new QueueEnds({
+      clock,
+      strayMs: settings.strayMs,
+      ask: (queue) => this.#offset(queue, maxOffsetRequest(queue.topic, queue.broker, queue.queue)),
+      signal: this.#closing.signal,
+    });
     this.#membership = new Membership({ clientId, clock, heartbeatMs, requestTimeoutMs }, this.#connections);
   }
 
@@ -219,25 +220,8 @@ class RemotingClient implements MessageLog {
     return this.#offset(queue, minOffsetRequest(queue.topic, queue.broker, queue.queue));
   }
 
-  /**
-   * A broker puts messages into their queue a moment after it acknowledged them: what this client was told of is waited for, and so is what it may
-   * have sent without being told.
-   */
   async maxOffset(queue: QueueAddress): Promise<number> {
-    const request = maxOffsetRequest(queue.topic, queue.broker, queue.queue);
-    const key = keyOf(queue);
-    await this.#strayIsIn(key, queue, request);
-    for (let look = 0; ; look++) {
-      const max = await this.#offset(queue, request);
-      const expected = this.#ends.get(key) ?? 0;
-      if (max >= expected) return max;
-      if (look === DISPATCH_LOOKS) {
-        // The topic was created anew.
-        this.#ends.delete(key);
-        return max;
-      }
-      await sleep(this.#settings.clock, DISPATCH_LOOK_MS, this.#closing.signal);
-    }
+    return this.#ends.of(queue);
   }
 
   async offsetAt(queue: QueueAddress, timestampMs: number): Promise<number> {
@@ -275,22 +259,13 @@ class RemotingClient implements MessageLog {
     } catch (error) {
       throw this.#outcomeUnknown(queue, String((error as Error).message), error);
     }
-    this.#ends.set(keyOf(queue), result.offset + batch.count);
+    this.#ends.acknowledged(queue, result.offset + batch.count);
     return result;
-  }
-
-  /** Whoever looks for the batch then finds it, or it never comes: nothing leaves here any more, and the broker is not merely standing still. */
-  async #strayIsIn(key: string, queue: QueueAddress, request: Request): Promise<void> {
-    const stray = this.#strays.get(key);
-    if (stray === undefined) return;
-    await this.#offset(queue, request);
-    await sleep(this.#settings.clock, this.#settings.strayMs, this.#closing.signal);
-    if (this.#strays.get(key) === stray) this.#strays.delete(key);
   }
 
   /** The code that tells a source to look at the log before it sends again. */
   #outcomeUnknown(queue: QueueAddress, why: string, cause: unknown): RetriableError {
-    this.#strays.set(keyOf(queue), {});
+    this.#ends.outcomeUnknown(queue);
     return new RetriableError(`a batch was sent to queue ${queue.queue} of ${queue.topic}, ${why}`, {
       code: 'SEND_OUTCOME_UNKNOWN',
       cause,
@@ -304,10 +279,6 @@ class RemotingClient implements MessageLog {
   #checkOpen(): void {
     if (this.#closing.signal.aborted) throw logClosed();
   }
-}
-
-function keyOf({ topic, broker, queue }: QueueAddress): string {
-  return `${topic}/${broker}/${queue}`;
 }
 
 function checkAddresses(addresses: readonly string[]): void {
