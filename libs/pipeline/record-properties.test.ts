@@ -89,6 +89,14 @@ describe('record properties', () => {
     assert.equal(text, 'trace\x01x\x02TAGS\x01t\x02rmqc.h64.2:DELAY\x01Mw==\x02rmqc.h64.3:trace\x01Nw==\x02none\x01null\x02');
   });
 
+  it('of a message that came by the proxy of RocketMQ, an empty tag is none', () => {
+    const sent = Buffer.from('TAGS\x01\x02a\x01b\x02');
+    assert.deepEqual(
+      decodeProperties(sent, 0, sent.length, simple).headers.map(({ name }) => name),
+      ['a'],
+    );
+  });
+
   it('of a broker, names of its own are no headers', () => {
     const stored = Buffer.from('UNIQ_KEY\x01AC1\x02CLUSTER\x01D\x02h\x01v\x02TAGS\x01t\x02WAIT\x01true\x02KEYS\x01k');
     const { headers, key } = decodeProperties(stored, 0, stored.length, simple);

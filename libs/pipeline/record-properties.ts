@@ -46,7 +46,7 @@ export function encodeHeaders(headers: readonly Header[], converter: Converter):
     const isKeys = name === HeaderName.keys;
     const bytes = isKeys && Array.isArray(value) ? Buffer.from(value.join(' ')) : converter.fromConnect(name, schema, value);
     const plain = bytes === null ? 'null' : isText(bytes) ? bytes.toString('utf8') : undefined;
-    if (plain === undefined || names.has(name) || isReserved(name)) {
+    if (plain === undefined || names.has(name) || isReserved(name) || isNoTag(name, plain)) {
       // The index keeps headers of one name apart.
       text += `${PropertyName.binaryHeader}${index}:${name}${NAME_END}${(bytes ?? NULL_TEXT).toString('base64')}${VALUE_END}`;
     } else if (bytes !== null || !(isKeys || name === HeaderName.tags || name === HeaderName.group)) {
@@ -59,6 +59,11 @@ export function encodeHeaders(headers: readonly Header[], converter: Converter):
     names.add(name);
   });
   return { text, hasKeys, hasTags, group, delayMs, traceparent };
+}
+
+/** RocketMQ's proxy gives such a one to every message without a tag. */
+function isNoTag(name: string, value: string): boolean {
+  return name === HeaderName.tags && value === '';
 }
 
 function delayOf(value: unknown): number {
@@ -138,7 +143,8 @@ function take(decoded: DecodedProperties, name: string, bytes: Buffer, from: num
   if (name.startsWith(OWN)) takeOwn(decoded, name, bytes.toString('latin1', from, to), converter);
   else if (name === PropertyName.timestamp) decoded.timestamp = timestampOf(bytes.toString('latin1', from, to));
   else if (name.startsWith(JAVA_HEADER)) takeHeader(decoded, name.slice(JAVA_HEADER.length), bytes.subarray(from, to), converter);
-  else if (!isReserved(name)) takeHeader(decoded, name, bytes.subarray(from, to), converter);
+  else if (!isReserved(name) && !(from === to && name === PropertyName.tags))
+    takeHeader(decoded, name, bytes.subarray(from, to), converter);
 }
 
 function takeHeader({ headers }: DecodedProperties, name: string, value: Buffer, converter: Converter): void {
