@@ -19,7 +19,7 @@ export async function checkQueues(log: MessageLog, offsets: readonly GivenOffset
     throw new ConfigError(`there is no queue ${queue} of topic ${topic} on broker ${broker}`, {
       code: 'OFFSETS_INVALID',
       field: `offsets[${index}].partition`,
-      remedy: `Name one of its queues: ${listed(queues)}.`,
+      remedy: `Name one of its queues: ${listed(queues)}.${queues.some((each) => each.broker === broker) ? '' : ` If ${broker} is a broker that is away, wait for it.`}`,
     });
   }
 }
