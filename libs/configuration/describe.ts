@@ -89,17 +89,12 @@ export function configurationMarkdown(): string {
 const restartSection = [
   '## When a connector or task fails',
   '',
-  "Keys of a connector's configuration, not of a process; a change of them stops no task.",
-  '',
-  '| key | default | meaning |',
-  '|---|---|---|',
-  '| `errors.restart` | `retriable` | `retriable`: restart after what may pass by itself: an outside system is away or asks to try again, a hook hung, the thread or process died. `all`: after every failure. `none`: after none. |',
-  '| `errors.restart.max` | `-1` | Restarts in a row after which it stays FAILED; `-1` is no limit. |',
-  '| `errors.restart.delay.max.ms` | `60000` | The longest delay before a restart. |',
-  '',
-  'The delay is a second at first and doubles with each failure up to that ceiling, give or take a fifth. Two minutes of running without a failure, or a',
-  'restart by a user, begin anew. What stays FAILED keeps its place until its configuration changes or a user restarts it (`rmqc connectors restart`); its',
-  'status says why. Retries of one operation or record come before all this: `errors.retry.timeout`. A failure that a neighbour in the same thread caused is not counted.',
+  "`errors.restart`, `errors.restart.max` and `errors.restart.delay.max.ms` in a connector's configuration ([all its keys](connectors/keys.md)) say",
+  'whether it starts again by itself; a change of them stops no task. By default it does after what may pass by itself: an outside system is away or',
+  'asks to try again, a hook hung, the thread or process died; `all` is after every failure, `none` after none. The delay is a second at first',
+  'and doubles with each failure up to its ceiling (a minute), give or take a fifth. Two minutes of running without a failure, or a restart by a user,',
+  'begin anew. What stays FAILED keeps its place until its configuration changes or a user restarts it (`rmqc connectors restart`); its status says',
+  'why. Retries of one operation or record come before all this: `errors.retry.timeout`. What a neighbour in the same thread caused is not counted.',
   '',
 ];
 
