@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadSettings } from '@rocketmq-connect/configuration';
 import { checkExposure, checkLogExposure, checkRestExposure } from '@rocketmq-connect/process/exposure';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 import {
   type Container,
   lintChart,
@@ -19,6 +19,7 @@ import {
 } from './support/packaging.ts';
 
 const ROOT = new URL('..', import.meta.url).pathname;
+const CHART = 'deploy/helm/rocketmq-connect';
 /** The oldest that the chart takes, and the newest whose schemas are there. */
 const KUBERNETES = ['1.27', '1.36'];
 
@@ -43,7 +44,7 @@ const releases: Readonly<Record<string, object>> = {
       autoscaling: { enabled: true, keda: { enabled: true } },
     },
     serviceMonitor: { enabled: true },
-    prometheusRule: { enabled: true },
+    prometheusRule: { enabled: true, runbookUrl: 'https://example.com/runbooks/' },
     grafanaDashboard: { enabled: true },
   },
   'scaled by CPU, without policies': {
@@ -67,6 +68,33 @@ describe('the packaging', function () {
 
   it('has a compose file that Docker Compose takes', () => {
     assert.deepEqual(runTool('docker-compose', '-f', 'docker/compose.yaml', 'config', '--quiet'), { status: 0, output: '' });
+  });
+
+  it('has alert rules that Prometheus takes, and that fire when they should and at no other time', () => {
+    const checked = runTool('promtool', 'check', 'rules', `${CHART}/files/alerts.yaml`);
+    assert.equal(checked.status, 0, checked.output);
+    const tested = runTool('promtool', 'test', 'rules', 'test/alerts.promtest.yaml');
+    assert.equal(tested.status, 0, tested.output);
+    const tests = readFileSync(join(ROOT, 'test/alerts.promtest.yaml'), 'utf8');
+    for (const [, alert] of readFileSync(join(ROOT, CHART, 'files/alerts.yaml'), 'utf8').matchAll(/alert: (\w+)/g))
+      assert.ok(tests.includes(`alertname="${alert}"`), `${alert} is tested`);
+  });
+
+  it('has a dashboard whose queries Prometheus takes', () => {
+    const { panels } = JSON.parse(readFileSync(join(ROOT, CHART, 'files/dashboard.json'), 'utf8'));
+    const queries = panels.flatMap((panel: { targets?: { expr: string }[] }) => panel.targets ?? []);
+    const rules = queries.map(({ expr }: { expr: string }, i: number) => ({
+      record: `query:${i}`,
+      expr: expr.replaceAll('$__rate_interval', '5m'),
+    }));
+    const folder = mkdtempSync(join(tmpdir(), 'rmqc-dashboard-'));
+    try {
+      writeFileSync(join(folder, 'rules.yaml'), stringify({ groups: [{ name: 'dashboard', rules }] }));
+      const { status, output } = runTool('promtool', 'check', 'rules', join(folder, 'rules.yaml'));
+      assert.equal(status, 0, output);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   for (const [name, values] of Object.entries(releases)) {
@@ -187,6 +215,13 @@ describe('the packaging', function () {
       });
     });
   }
+
+  it('links alerts to their pages, and keeps the words that Prometheus fills in', () => {
+    const rule = renderChart(Object.values(releases)[1] ?? {}).find(({ kind }) => kind === 'PrometheusRule');
+    const text = JSON.stringify(rule);
+    assert.match(text, /"runbook_url":"https:\/\/example\.com\/runbooks\/ConnectTaskFailed\.md"/);
+    assert.match(text, /Task \{\{ \$labels\.task \}\} of/);
+  });
 
   it('refuses values that cannot be meant, and says why', () => {
     const refusals: [object, RegExp][] = [
