@@ -161,7 +161,7 @@ function hollowLog(properties: string): MessageLog {
         return QUEUES.map((queue): FetchedMessages => ({ queue, offset: 0, ...batch, layout: 'batch', storedAtMs: 0 }));
       },
       seek: () => undefined,
-      lag: () => 0,
+      lags: () => [],
       close: async () => undefined,
     }),
     subscribe: () => Promise.reject(new Error('a hollow log has positions')),

@@ -59,6 +59,10 @@ export const SettingsSchema = Type.Object({
   grpc: Type.Object({
     port: port('Port of the gRPC services; 0 picks a free one.', 9083),
   }),
+  metrics: Type.Object({
+    host: Type.String({ description: 'Address of the port of /metrics and /health.', default: '127.0.0.1', minLength: 1 }),
+    port: port('Port of /metrics and /health of this process; 0 is none: a gateway shows its own on its REST port as well.', 0),
+  }),
   meshTls: Type.Object({
     caFile: Type.String({ description: 'PEM file of the authority that signs the certificates of all processes.', default: '' }),
     certFile: Type.String({

@@ -34,6 +34,8 @@ export interface MessageLog {
   offsetAt(queue: QueueAddress, timestampMs: number): Promise<number>;
   /** Mirrors a group's position for the tools of the log; never read back. No-op where the log has no such thing. */
   mirrorPosition(group: string, queue: QueueAddress, position: number): Promise<void>;
+  /** Open ones to servers, where there are any. */
+  connections?(): number;
   close(): Promise<void>;
 }
 
@@ -67,6 +69,11 @@ export interface QueueAddress {
   readonly topic: string;
   readonly broker: string;
   readonly queue: number;
+}
+
+export interface QueueLag {
+  readonly queue: QueueAddress;
+  readonly lag: number;
 }
 
 export interface TopicDescription {
@@ -103,8 +110,8 @@ export interface QueueReader {
   read(maxBytes: number, waitMs: number, signal: AbortSignal): Promise<readonly FetchedMessages[]>;
   /** Goes on from another position; prefetched messages of that queue are dropped. */
   seek(queue: QueueAddress, position: number): void;
-  /** Messages that are stored but not yet returned by `read`, over all queues. */
-  lag(): number;
+  /** Per queue, messages that are stored but not yet returned by `read`. */
+  lags(): readonly QueueLag[];
   close(): Promise<void>;
 }
 

@@ -39,6 +39,7 @@ export function inNamespace(log: MessageLog, namespace: string | undefined): Mes
     maxOffset: (queue) => log.maxOffset(there(queue)),
     offsetAt: (queue, timestampMs) => log.offsetAt(there(queue), timestampMs),
     mirrorPosition: (group, queue, position) => log.mirrorPosition(names.there(group), there(queue), position),
+    ...(log.connections === undefined ? {} : { connections: () => log.connections?.() ?? 0 }),
     close: () => log.close(),
   };
 }
@@ -78,7 +79,7 @@ function named(reader: QueueReader, here: Names['here'], there: (queue: QueueAdd
   return {
     read: async (maxBytes, waitMs, signal) => fetched(await reader.read(maxBytes, waitMs, signal), here),
     seek: (queue, position) => reader.seek(there(queue), position),
-    lag: () => reader.lag(),
+    lags: () => reader.lags().map(({ queue, lag }) => ({ queue: { ...queue, topic: here(queue.topic) ?? queue.topic }, lag })),
     close: () => reader.close(),
   };
 }

@@ -1,6 +1,6 @@
 import { FatalError } from '@rocketmq-connect/sdk';
 import { checkPosition, queueNotFound, topicNotFound } from './checks.ts';
-import type { FetchedMessages, QueueAddress, QueueReader } from './index.ts';
+import type { FetchedMessages, QueueAddress, QueueLag, QueueReader } from './index.ts';
 import { PositionLostError, type PositionLostReason } from './position-lost.ts';
 import type { SimulatedLog, SimulatedQueue } from './simulated.ts';
 import { skipMessages, takeMessages } from './slices.ts';
@@ -71,8 +71,8 @@ export class SimulatedQueueReader implements QueueReader {
     found.position = position;
   }
 
-  lag(): number {
-    return this.#queues.reduce((sum, { queue, position }) => sum + Math.max(0, queue.nextOffset - position), 0);
+  lags(): readonly QueueLag[] {
+    return this.#queues.map(({ address, queue, position }) => ({ queue: address, lag: Math.max(0, queue.nextOffset - position) }));
   }
 
   async close(): Promise<void> {

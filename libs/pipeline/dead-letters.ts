@@ -5,6 +5,7 @@ import { type Clock, ConnectError, FatalError, type Random, sleep } from '@rocke
 import { backoffMs } from './backoff.ts';
 import type { TopicCreation } from './config/topic-creation.ts';
 import { isTooLarge } from './errors.ts';
+import type { Meters } from './meters.ts';
 import { notSafe } from './not-safe.ts';
 import { propertiesFit } from './record-properties.ts';
 import { openTopic } from './topics.ts';
@@ -17,6 +18,7 @@ export interface DeadLettersOptions {
   readonly retryDelayMaxMs: number;
   readonly clock: Clock;
   readonly random: Random;
+  readonly meters: Pick<Meters, 'deadLetterFailures'>;
   readonly signal: AbortSignal;
 }
 
@@ -42,7 +44,7 @@ export class DeadLetters {
   }
 
   async #send(body: Buffer, properties: string): Promise<void> {
-    const { log, topic, creation, durability, clock, random, retryDelayMaxMs, signal } = this.#options;
+    const { log, topic, creation, durability, clock, random, meters, retryDelayMaxMs, signal } = this.#options;
     let most = MAX_DEAD_BYTES;
     for (let attempt = 1; ; attempt++) {
       signal.throwIfAborted();
@@ -57,6 +59,7 @@ export class DeadLetters {
           most = Math.min(most, body.length) >> 1;
           continue;
         }
+        meters.deadLetterFailures++;
         if (!(error instanceof ConnectError) || error.kind !== 'retriable') throw this.#refused(error);
         await sleep(clock, backoffMs(attempt, retryDelayMaxMs, random), signal);
       }

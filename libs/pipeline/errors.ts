@@ -4,6 +4,7 @@ import { backoffMs } from './backoff.ts';
 import type { PipelineSettings } from './config/settings.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { TaskCounters } from './host-protocol.ts';
+import type { Meters } from './meters.ts';
 import { propertiesFit } from './record-properties.ts';
 
 /** Where in the data path a record failed; Kafka Connect's names. */
@@ -27,6 +28,7 @@ export interface ErrorPlaceOptions {
   readonly task: number;
   readonly deadLetters: DeadLetters | null;
   readonly counters: TaskCounters;
+  readonly meters: Meters;
   readonly log: TaskLogger;
   readonly clock: Clock;
   readonly random: Random;
@@ -49,8 +51,10 @@ export class ErrorPlace {
    * they return, or throws the last error.
    */
   async retry<T>(first: unknown, attempt: () => T | Promise<T>): Promise<T> {
+    const { meters } = this.#options;
     const { retryTimeoutMs } = this.#options.settings;
     let error = first;
+    meters.recordFailures++;
     const sinceMs = this.#options.clock.monotonic();
     for (let repetition = 1; isRetriable(error); repetition++) {
       if (retryTimeoutMs >= 0 && this.#options.clock.monotonic() - sinceMs >= retryTimeoutMs) break;
@@ -59,6 +63,7 @@ export class ErrorPlace {
         return await attempt();
       } catch (again) {
         error = again;
+        meters.recordFailures++;
       }
     }
     throw error;
@@ -97,16 +102,22 @@ export class ErrorPlace {
    * fail of it. Positions that pass the record may be committed only afterwards (invariant 5).
    */
   async settle(thrown: unknown, failed: FailedRecord): Promise<'deadLettered' | 'skipped'> {
-    const { settings, deadLetters, log, signal } = this.#options;
+    const { settings, deadLetters, log, signal, meters } = this.#options;
     const error = this.#options.hide(thrown);
     // A stop fails whatever waits; that is no record's error.
     if (signal.aborted || isOfTheTask(error)) throw error;
+    meters.recordError(failed.stage);
+    // What is tried again elsewhere, or not at all.
+    if (failed.stage === 'PRODUCE' || failed.stage === 'TASK_PUT') meters.recordFailures++;
     // Which record it was has to be told where the task fails of it, or nobody finds it.
-    if (settings.logEnable || settings.tolerance === 'none')
+    if (settings.logEnable || settings.tolerance === 'none') {
+      meters.errorsLogged++;
       log.error(`a record failed in ${failed.stage}: ${messageOf(error)}`, this.#details(failed, error));
+    }
     if (settings.tolerance === 'none') throw error;
     if (deadLetters === null) return 'skipped';
     const headers = settings.deadLetterHeaders ? this.#headers(failed, error) : '';
+    meters.deadLetterRequests++;
     await deadLetters.send(failed.body, withRoom(failed.properties, headers));
     return 'deadLettered';
   }

@@ -1,5 +1,6 @@
-import type { QueueAddress } from '@rocketmq-connect/message-log';
+import type { QueueAddress, QueueLag } from '@rocketmq-connect/message-log';
 import type { PlainError } from '@rocketmq-connect/sdk';
+import type { Histogram } from '@rocketmq-connect/telemetry/metrics/histogram';
 import type { SpanData } from '@rocketmq-connect/tracing';
 
 /**
@@ -44,8 +45,14 @@ export type HostEvent =
   | { readonly type: 'culprit'; readonly unit: string; readonly error: PlainError; readonly hasFailed: boolean }
   | { readonly type: 'pong' }
   | { readonly type: 'answer'; readonly id: number; readonly result: HostAnswer | null; readonly error?: PlainError }
-  /** Every 500 ms, only the units whose counters changed. Counters are of this incarnation of the unit. */
-  | { readonly type: 'stats'; readonly counters: Readonly<Record<string, TaskCounters>> }
+  /** Every 500 ms, only the units whose figures changed. Figures are of this incarnation of the unit. */
+  | {
+      readonly type: 'stats';
+      readonly counters: Readonly<Record<string, TaskCounters>>;
+      readonly meters: Readonly<Record<string, TaskMeters>>;
+      /** Of the host since its start, where they changed. */
+      readonly log: LogMeters | null;
+    }
   /** Every second or so. `loopDelayMs`: the longest that the event loop was late since the last pulse. */
   | { readonly type: 'pulse'; readonly loopDelayMs: number; readonly heapBytes: number }
   /** Finished spans of sampled batches, and how many were dropped since the last ones because there were too many. */
@@ -135,6 +142,45 @@ export interface TaskCounters {
   retries: number;
   /** -1 unknown. */
   lag: number;
+}
+
+/** What a task measures beside its ledger. */
+export interface TaskMeters {
+  /** Records that failed for good, by stage. */
+  readonly recordErrors: Readonly<Record<string, number>>;
+  /** Attempts at records that failed. */
+  readonly recordFailures: number;
+  readonly errorsLogged: number;
+  readonly deadLetterRequests: number;
+  readonly deadLetterFailures: number;
+  /** Since the epoch; 0: no record failed. */
+  readonly lastErrorAtMs: number;
+  readonly histograms: TaskHistograms;
+  /** Of sinks whose log has positions. */
+  readonly queueLags: readonly QueueLag[];
+  /** Of sources that tell it; canonical JSON of the partition. */
+  readonly partitionLags: readonly { readonly partition: string; readonly lag: number }[];
+}
+
+/** Bounds: `poll`, `send`, `put`, `flush` SECONDS; `latency` LATENCY; `pollBatch`, `putBatch` BATCH (telemetry/metrics/histogram.ts). */
+export interface TaskHistograms {
+  poll?: Histogram;
+  pollBatch?: Histogram;
+  send?: Histogram;
+  put?: Histogram;
+  putBatch?: Histogram;
+  flush?: Histogram;
+  latency?: Histogram;
+}
+
+/** How a host's client of the message log does. */
+export interface LogMeters {
+  /** By operation and outcome: `send ok`, `send BROKER_BUSY`. */
+  readonly requests: Readonly<Record<string, number>>;
+  /** By operation; bounds SECONDS. */
+  readonly durations: Readonly<Record<string, Histogram>>;
+  readonly inFlight: number;
+  readonly connections: number;
 }
 
 export type HostQuestion =

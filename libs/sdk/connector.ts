@@ -68,8 +68,10 @@ export interface SourceTask {
    * acknowledged, filtered or dead-lettered when the commit was frozen. A shared upstream position may advance to it, no further.
    */
   committed?(checkpoint: unknown): Promise<void> | void;
-  /** Bytes or records between what was polled and what the outside system has now; for the lag figure. */
+  /** Bytes or records between what was polled and what the outside system has now; for the lag figure. Asked twice a second. */
   lag?(): number;
+  /** The same per partition, where it can be told. */
+  lags?(): readonly { readonly partition: SourcePartition; readonly lag: number }[];
   /** Frees everything. Called once, also after a failed start. */
   stop?(): Promise<void> | void;
 }

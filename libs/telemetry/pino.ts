@@ -16,6 +16,8 @@ export interface LoggerOptions {
   readonly activeSpan?: () => TraceContext | undefined;
   /** Of pretty lines; default: when standard output is a terminal and NO_COLOR is not set. */
   readonly color?: boolean;
+  /** Told of every line that is written. */
+  readonly onLine?: (level: LogLevel) => void;
 }
 
 /** The logger of a process. Its level holds for every child, also for those made before it was changed. */
@@ -43,7 +45,7 @@ export function createLogger(options: LoggerOptions): RootLogger {
     },
     destination,
   );
-  const root = { least: options.level };
+  const root = { least: options.level, onLine: options.onLine ?? (() => undefined) };
   return Object.defineProperty(loggerOver(sink, root), 'level', {
     get: () => root.least,
     set: (level: LogLevel) => {
@@ -60,10 +62,11 @@ function traceFields(span: TraceContext | undefined): Record<string, string> {
 
 const severity: Readonly<Record<LogLevel, number>> = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, silent: 60 };
 
-function loggerOver(sink: pino.Logger, root: { readonly least: LogLevel }): Logger {
+function loggerOver(sink: pino.Logger, root: { readonly least: LogLevel; readonly onLine: (level: LogLevel) => void }): Logger {
   const at = (level: 'debug' | 'info' | 'warn' | 'error') => {
     return (message: string, fields?: Readonly<Record<string, unknown>>): void => {
       if (severity[level] < severity[root.least]) return;
+      root.onLine(level);
       sink[level](fields === undefined ? {} : plainFields(fields), message);
     };
   };

@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import type { Metrics } from '@rocketmq-connect/telemetry/metrics/registry';
 import type { SpanOptions, Tracer } from '@rocketmq-connect/tracing';
 import { parseTraceparent, TRACEPARENT, TRACESTATE } from '@rocketmq-connect/tracing/trace-context';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
@@ -24,12 +25,13 @@ export interface HttpServer {
 export function createHttpServer(options: {
   readonly routes: readonly Route[];
   readonly log: Logger;
+  readonly metrics: Metrics;
   readonly host: string;
   readonly tracer: Tracer;
   /** PEM; with it, HTTPS. */
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
 }): HttpServer {
-  const { log, host, tracer } = options;
+  const { log, metrics, host, tracer } = options;
   const table = router(options.routes);
   const stopping = new AbortController();
   const scheme = options.tls === undefined ? 'http' : 'https';
@@ -49,6 +51,21 @@ export function createHttpServer(options: {
     reply.code(answer.status).headers({ ...guardHeaders, ...answer.extra.headers });
     reply.header('content-type', 'application/json').send(encoded(JSON.stringify(problemBody(answer))));
   };
+  const routesOf = new WeakMap<FastifyRequest, string>();
+  let inFlight = 0;
+  metrics.from((emit) => emit('rocketmq_connect_rest_requests_in_flight', {}, inFlight));
+  app.addHook('onRequest', (_request, reply, done) => {
+    inFlight++;
+    reply.raw.once('close', () => void inFlight--);
+    done();
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    const { method } = request;
+    const route = routesOf.get(request) ?? 'none';
+    metrics.add('rocketmq_connect_rest_requests_total', { method, route, status: reply.statusCode });
+    metrics.observe('rocketmq_connect_rest_request_duration_seconds', { method, route }, reply.elapsedTime / 1000);
+    done();
+  });
   app.setErrorHandler(fail);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
@@ -58,7 +75,8 @@ export function createHttpServer(options: {
     const path = pathOf(request);
     if (request.method === 'OPTIONS') return reply.code(200).header('allow', table.allowed(path).join(',')).send();
     const { route, params } = table.match(request.method, path);
-    checkAccept(request.headers.accept, route.mediaType ?? 'application/json');
+    routesOf.set(request, route.path);
+    if (route.negotiates !== true) checkAccept(request.headers.accept, route.mediaType ?? 'application/json');
     return traced(request, reply, route, () => answer(request, reply, route, params));
   };
   const answer = async (request: FastifyRequest, reply: FastifyReply, route: Route, params: Match['params']): Promise<FastifyReply> => {
@@ -68,12 +86,14 @@ export function createHttpServer(options: {
       params,
       query: new URL(request.url, 'http://gateway').searchParams,
       body: route.body === undefined ? undefined : bodyOf(request),
+      accept: request.headers.accept,
       origin: `${scheme}://${request.headers.host ?? host}`,
       signal: AbortSignal.any([gone.signal, stopping.signal]),
       identity: '',
     });
     if (request.method === 'HEAD') gone.abort();
-    return send(reply, request.method === 'HEAD' ? { ...given, lines: undefined } : given, route.mediaType ?? 'application/json');
+    const mediaType = given.mediaType ?? route.mediaType ?? 'application/json';
+    return send(reply, request.method === 'HEAD' ? { ...given, lines: undefined } : given, mediaType);
   };
   /** Failures are answered and logged within the span, too. */
   const traced = (request: FastifyRequest, reply: FastifyReply, route: Route, work: () => Promise<FastifyReply>): Promise<FastifyReply> =>

@@ -1,6 +1,7 @@
 import type { Endpoints, Rpc } from '@rocketmq-connect/mesh';
 import { cannotListen, joinAddress } from '@rocketmq-connect/mesh/address';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import type { Metrics } from '@rocketmq-connect/telemetry/metrics/registry';
 import { noTracer, type Tracer } from '@rocketmq-connect/tracing';
 import { createClients } from './clients.ts';
 import { docsRoutes } from './docs.ts';
@@ -11,6 +12,7 @@ import { offsetRoutes } from './kafka/offsets.ts';
 import { pluginRoutes } from './kafka/plugins.ts';
 import { rootRoutes } from './kafka/root.ts';
 import { topicRoutes } from './kafka/topics.ts';
+import { observabilityRoutes } from './observability.ts';
 import type { Route } from './route.ts';
 import { apiRoutes } from './v1/routes.ts';
 import type { RunnerEndpoints } from './v1/runner-client.ts';
@@ -29,6 +31,9 @@ export interface GatewayOptions {
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
   readonly version: string;
   readonly clusterId: string;
+  readonly metrics: Metrics;
+  /** What this process says of itself at /health. */
+  readonly health: () => { readonly status: number; readonly json: Readonly<Record<string, unknown>> };
 }
 
 export interface Gateway {
@@ -40,8 +45,8 @@ export interface Gateway {
 
 /** REST for people and tools: Kafka Connect's API, every annotated RPC under /v1, and their description. */
 export function createGateway(options: GatewayOptions): Gateway {
-  const { log, host, tls, tracer = noTracer } = options;
-  const server = createHttpServer({ routes: gatewayRoutes(options), log, host, tracer, ...(tls === undefined ? {} : { tls }) });
+  const { log, host, tls, metrics, tracer = noTracer } = options;
+  const server = createHttpServer({ routes: gatewayRoutes(options), log, metrics, host, tracer, ...(tls === undefined ? {} : { tls }) });
   return {
     async start() {
       try {
@@ -62,6 +67,7 @@ export function gatewayRoutes(options: Omit<GatewayOptions, 'log' | 'tracer' | '
   const clients = createClients(rpc, configEndpoints);
   const routes = [
     ...rootRoutes(clients, options),
+    ...observabilityRoutes(options.metrics, options.health),
     ...connectorRoutes(clients),
     ...lifecycleRoutes(clients),
     ...offsetRoutes(clients),

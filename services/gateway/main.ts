@@ -1,6 +1,7 @@
 import type { ProcessContext, ProcessService } from '@rocketmq-connect/process';
 import { checkRestExposure } from '@rocketmq-connect/process/exposure';
 import { readPem } from '@rocketmq-connect/process/pem-files';
+import { healthBody } from '@rocketmq-connect/process/stages';
 import { ConfigError } from '@rocketmq-connect/sdk';
 import { createGateway, type GatewayOptions } from './index.ts';
 
@@ -19,6 +20,8 @@ export async function gateway(context: ProcessContext): Promise<ProcessService &
     ...restTls(context),
     version,
     clusterId: settings.cluster,
+    metrics: context.metrics,
+    health: () => healthBody(context.stages),
   });
   let url = '';
   return {

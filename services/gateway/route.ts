@@ -19,6 +19,8 @@ export interface Route {
   readonly status: number;
   readonly response?: Schema;
   readonly mediaType?: string;
+  /** It looks at `accept` itself. */
+  readonly negotiates?: boolean;
   handle(request: RestRequest): Promise<Answer>;
 }
 
@@ -27,6 +29,8 @@ export interface RestRequest {
   readonly query: URLSearchParams;
   /** Parsed JSON; undefined when nothing was sent. */
   readonly body: unknown;
+  /** The header. */
+  readonly accept?: string | undefined;
   /** E.g. `http://127.0.0.1:8083`, as the caller knows this gateway. */
   readonly origin: string;
   /** Aborted when the caller leaves or the gateway stops. */
@@ -38,6 +42,8 @@ export interface RestRequest {
 export interface Answer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Default: the route's. */
+  readonly mediaType?: string;
   readonly json?: unknown;
   readonly text?: string;
   readonly file?: URL;

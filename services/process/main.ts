@@ -10,13 +10,19 @@ import type { EtcdConnection } from '@rocketmq-connect/metadata-store/connection
 import { tracedStore } from '@rocketmq-connect/metadata-store/traced';
 import type { Clock, Random } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import { type Emit, Metrics } from '@rocketmq-connect/telemetry/metrics/registry';
 import { createLogger } from '@rocketmq-connect/telemetry/pino';
 import type { TraceContext } from '@rocketmq-connect/tracing';
 import { advertisedAddress } from './advertised.ts';
 import { checkExposure } from './exposure.ts';
+import { measuredRpc } from './measured-rpc.ts';
+import { measuredStore } from './measured-store.ts';
+import { serveObservability } from './observability-server.ts';
 import { Peers, type Registrations } from './peers.ts';
 import { meshTls } from './pem-files.ts';
+import { ProcessMetrics } from './process-metrics.ts';
 import { listenForEnd } from './signals.ts';
+import { Stages } from './stages.ts';
 import { dataDirectory, etcdConnection, openStore } from './store.ts';
 import { StoreWatch } from './store-watch.ts';
 import { createTracing, type Tracing } from './tracing.ts';
@@ -32,6 +38,9 @@ export interface ProcessContext {
   readonly baseDirectory: string;
   readonly version: string;
   readonly log: Logger;
+  readonly metrics: Metrics;
+  /** What the process needs to serve, and what of it is there. */
+  readonly stages: Stages;
   readonly clock: Clock;
   readonly random: Random;
   readonly keys: ClusterKeys;
@@ -88,37 +97,56 @@ const STOP_GRACE_MS = 2_000;
 /** Opens the adapters, creates the services, opens the gRPC port, starts the services in order and registers them. */
 export async function startProcess({ settings, baseDirectory, standalone, services: factories }: ProcessPlan): Promise<RunningProcess> {
   checkExposure(settings);
+  const metrics = new Metrics();
   const tracing = createTracing(process.env, systemClock, Math.random);
-  const log = processLogger(settings, () => tracing.tracer.active());
+  const log = processLogger(settings, metrics, () => tracing.tracer.active());
   const undo: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const step of undo.splice(0).reverse())
       await step().catch((error: unknown) => log.error('stopping failed', { error: String(error) }));
   };
   try {
+    const serving = new ServingState(false);
+    const stages = new Stages(systemClock, () => serving.set(stages.serves));
+    const starting = stages.add('start', 'the process is starting');
+    const processMetrics = new ProcessMetrics();
+    undo.push(async () => processMetrics.stop());
+    metrics.from(processMetrics.source);
+    metrics.from((emit) => emitStages(emit, stages));
+    if (settings.metrics.port !== 0) {
+      const observability = await serveObservability(settings.metrics.host, settings.metrics.port, metrics, stages);
+      undo.push(() => observability.close());
+    }
     const etcd = etcdConnection(settings, baseDirectory);
     let store: Promise<MetadataStore> | undefined;
     let toClose: MetadataStore | undefined;
     undo.push(async () => toClose?.close());
     // The last of all: what ends in a trace is still sent.
     undo.push(() => tracing.close());
-    const rpc = new GrpcRpc(meshTls(settings, baseDirectory), tracing.tracer);
+    const rpc = measuredRpc(new GrpcRpc(meshTls(settings, baseDirectory), tracing.tracer), systemClock, metrics);
     undo.push(() => rpc.close());
     let server: RpcServer | undefined;
     const address = (): string => (server === undefined ? '' : advertisedAddress(settings, splitAddress(server.address).port));
     const keys = clusterKeys(settings.cluster);
-    const serving = new ServingState(false);
-    let started = false;
     let watch: StoreWatch | undefined;
-    const showServing = (): void => serving.set(started && watch?.trouble !== true);
     const startedAtMs = systemClock.monotonic();
     const open = async (): Promise<MetadataStore> => {
-      const plain = await openStore(etcd, settings, standalone, log);
+      const reachable = stages.add('metadata store', 'it is being connected to');
+      let reaches = false;
+      metrics.from((emit) => emit('rocketmq_connect_metadata_store_reachable', {}, reaches ? 1 : 0));
+      const onChange = (trouble: string | null): void => {
+        reaches = trouble === null;
+        if (trouble === null) reachable.ready();
+        else reachable.trouble(trouble);
+      };
+      const plain = await openStore(etcd, settings, standalone, log, onChange);
       toClose = plain;
-      const found = tracing.sampler === null ? plain : tracedStore(plain, tracing.tracer, etcd === undefined ? 'sqlite' : 'etcd');
+      const measured = measuredStore(plain, systemClock, metrics);
+      const found = tracing.sampler === null ? measured : tracedStore(measured, tracing.tracer, etcd === undefined ? 'sqlite' : 'etcd');
       await checkLayout(found, keys);
+      onChange(null);
       // The embedded one answers as long as the process lives.
-      if (etcd !== undefined) watch = new StoreWatch({ store: found, keys, clock: systemClock, log, onChange: showServing });
+      if (etcd !== undefined) watch = new StoreWatch({ store: found, keys, clock: systemClock, log, onChange });
       watch?.start();
       return found;
     };
@@ -133,6 +161,8 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
       baseDirectory,
       version: VERSION,
       log,
+      metrics,
+      stages,
       clock: systemClock,
       random: Math.random,
       keys,
@@ -155,6 +185,8 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
         keys,
         services.map(({ name }) => name),
       );
+    const [version, names] = [VERSION, services.map(({ name }) => name)];
+    metrics.from((emit) => emit('rocketmq_connect_build_info', { version, services: names.join(','), id: context.id }, 1));
     const bound = await rpc.serve(
       joinAddress(settings.bind, settings.grpc.port),
       services.flatMap((service) => service.implementations),
@@ -170,11 +202,13 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
       undo.push(async () => {
         if (registrations.has(service)) await service.drain?.();
       });
+      starting.trouble(`${service.name} is starting`);
       await service.start();
     }
+    starting.trouble('the services are being registered');
     if (watch !== undefined) registrations = await peers.register(services, context);
-    started = true;
-    showServing();
+    starting.ready();
+    undo.push(async () => starting.trouble('the process is stopping'));
     return { context, stop };
   } catch (error) {
     await stop();
@@ -202,11 +236,17 @@ function serviceName([first, ...others]: readonly ProcessService[]): string {
   return first === undefined || others.length > 0 ? 'rocketmq-connect' : `rocketmq-connect-${first.name}`;
 }
 
-function processLogger({ log }: Settings, activeSpan: () => TraceContext | undefined): Logger {
+function emitStages(emit: Emit, stages: Stages): void {
+  emit('rocketmq_connect_ready', {}, stages.serves ? 1 : 0);
+  for (const { stage, state } of stages.list()) emit('rocketmq_connect_stage_ready', { stage }, state === 'ready' ? 1 : 0);
+}
+
+function processLogger({ log }: Settings, metrics: Metrics, activeSpan: () => TraceContext | undefined): Logger {
   const terminal = process.stdout.isTTY === true;
   return createLogger({
     level: log.level,
     activeSpan,
+    onLine: (level) => metrics.add('rocketmq_connect_log_lines_total', { level }),
     pretty: log.format === 'auto' ? terminal : log.format === 'pretty',
     // A live line may stand where the log line is to go: it is cleared, and drawn again below.
     ...(terminal ? { destination: { write: (line: string) => process.stdout.write(`\r\x1b[2K${line}`) } } : {}),

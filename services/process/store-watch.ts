@@ -8,7 +8,8 @@ interface StoreWatchDeps {
   readonly keys: ClusterKeys;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly onChange: () => void;
+  /** With what is wrong, or null: it answers again. */
+  readonly onChange: (trouble: string | null) => void;
 }
 
 /** Below the least TTL of a lease: an outage that ends leases is seen. */
@@ -25,11 +26,6 @@ export class StoreWatch {
   constructor(deps: StoreWatchDeps) {
     this.#deps = deps;
     this.#troubledAtMs = deps.clock.monotonic();
-  }
-
-  /** True while the store does not answer. */
-  get trouble(): boolean {
-    return this.#trouble;
   }
 
   /** When it was last seen not to answer, monotonic ms. The start counts: what was before is not known. */
@@ -67,6 +63,6 @@ export class StoreWatch {
     this.#trouble = failure !== null;
     if (failure === null) log.info('the metadata store answers again');
     else log.error('the metadata store cannot be reached', { error: failure.message });
-    onChange();
+    onChange(failure?.message ?? null);
   }
 }

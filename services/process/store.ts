@@ -17,11 +17,15 @@ export async function openStore(
   settings: Settings,
   standalone: boolean,
   log: Logger,
+  onTrouble: (trouble: string) => void = () => undefined,
 ): Promise<MetadataStore> {
   if (etcd !== undefined) {
     return EtcdStore.open({
       ...etcd,
-      onTrouble: (error) => log.warn(error.message, error instanceof ConnectError ? { code: error.code, remedy: error.remedy } : {}),
+      onTrouble: (error) => {
+        log.warn(error.message, error instanceof ConnectError ? { code: error.code, remedy: error.remedy } : {});
+        onTrouble(error.message);
+      },
     });
   }
   if (standalone) return EmbeddedStore.open(join(dataDirectory(settings), 'metadata'));

@@ -5,11 +5,13 @@ import { ClusterServiceDefinition } from '@rocketmq-connect/proto/cluster';
 import { StoredLeader } from '@rocketmq-connect/proto/storage';
 import { type Clock, type ConnectError, type Random, toPlainError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import type { Metrics } from '@rocketmq-connect/telemetry/metrics/registry';
 import { readCluster } from './cluster-read.ts';
 import { ClusterState } from './cluster-state.ts';
 import { viewHandlers } from './cluster-view.ts';
 import { drainHandlers } from './drains.ts';
 import { explainHandlers } from './explain.ts';
+import { SchedulerFigures } from './figures.ts';
 import { LeaderLoop } from './leader-loop.ts';
 import { previewPlacement } from './preview.ts';
 
@@ -27,6 +29,7 @@ export interface SchedulerServiceDeps {
   readonly graceMs?: number;
   /** When the store was last seen not to answer, monotonic ms. Default: never. */
   readonly storeTroubledAtMs?: () => number;
+  readonly metrics?: Metrics;
 }
 
 /**
@@ -68,7 +71,9 @@ export function createSchedulerService(deps: SchedulerServiceDeps): SchedulerSer
     onSetBack,
     onTrouble: (error) => log.debug('the election meets trouble and goes on', { error: toPlainError(error).message }),
   });
-  const loop = new LeaderLoop({ store, keys, clock, log, graceMs, state, leader: () => election.leader() });
+  const figures = new SchedulerFigures(clock);
+  const loop = new LeaderLoop({ store, keys, clock, log, graceMs, state, figures, leader: () => election.leader() });
+  deps.metrics?.from((emit) => figures.emit(emit, election.leader() !== null));
   const stop = async (): Promise<void> => {
     await loop.stop();
     await election.stop();

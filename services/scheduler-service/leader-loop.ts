@@ -5,6 +5,7 @@ import { type Clock, toPlainError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import { absentRunners, givenUp } from './absences.ts';
 import type { ClusterState } from './cluster-state.ts';
+import type { SchedulerFigures } from './figures.ts';
 import { previousPlacement, type RowChanges, rowChanges } from './rows.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -18,6 +19,7 @@ interface LoopDeps {
   readonly state: ClusterState;
   /** `create_revision` of the leader key while it is ours, else null. */
   readonly leader: () => bigint | null;
+  readonly figures: SchedulerFigures;
 }
 
 const quietMs = 50;
@@ -92,21 +94,25 @@ export class LeaderLoop {
 
   /** Resolves to the milliseconds after which to look again though nothing changes. */
   async #run(): Promise<number> {
-    const { state, log } = this.#deps;
+    const { state, log, figures, clock } = this.#deps;
+    const sinceMs = clock.monotonic();
     try {
       if (state.targetsRevision < this.#written) return againMs;
       const leader = this.#deps.leader();
       if (leader === null) return periodMs;
-      return (await this.#placeOnce(leader, state.snapshot())) ? periodMs : againMs;
+      const outcome = await this.#placeOnce(leader, state.snapshot());
+      figures.round(outcome, (clock.monotonic() - sinceMs) / 1000);
+      return outcome === 'refused' ? againMs : periodMs;
     } catch (error) {
+      figures.round('failed', (clock.monotonic() - sinceMs) / 1000);
       log.warn('placing failed, it is tried again', { error: toPlainError(error).message });
       return againMs;
     }
   }
 
-  /** False when a write was refused: somebody changed a row, or leads. */
-  async #placeOnce(leader: bigint, snapshot: Snapshot): Promise<boolean> {
-    const { store, keys, graceMs, log } = this.#deps;
+  /** `refused`: somebody changed a row, or leads. */
+  async #placeOnce(leader: bigint, snapshot: Snapshot): Promise<'unchanged' | 'written' | 'refused'> {
+    const { store, keys, graceMs, log, figures } = this.#deps;
     const { missing, gone } = await absentRunners(store, keys, leader, graceMs(), snapshot);
     const { units, runners, owners } = snapshot;
     const placement = place({ units, runners, missing, previous: previousPlacement(snapshot), owners });
@@ -114,13 +120,14 @@ export class LeaderLoop {
     let transactions = 0;
     for (const changes of rowChanges(snapshot, placement, gone)) {
       const revision = await this.#write(leader, changes, revisions);
-      if (revision === null) return false;
+      if (revision === null) return 'refused';
       for (const runner of changes.keys()) revisions.set(runner, revision);
       transactions++;
     }
     const unplaced = units.length - placement.size;
+    figures.placed({ placed: placement.size, unplaced, missing: missing.size, runners });
     if (transactions > 0) log.info('targets were written', { units: units.length, runners: runners.length, unplaced, transactions });
-    return true;
+    return transactions > 0 ? 'written' : 'unchanged';
   }
 
   /** The revision of the write, or null if it was refused. */

@@ -13,6 +13,7 @@ export async function schedulerService(context: ProcessContext): Promise<Process
     leaseTtlMs: settings.leaseTtlMs,
     graceMs: settings.scheduler.graceDelayMs,
     storeTroubledAtMs: context.storeTroubledAtMs,
+    metrics: context.metrics,
   });
   return { name: 'scheduler-service', registersAs: 'scheduler', ...service };
 }

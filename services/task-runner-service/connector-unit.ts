@@ -79,7 +79,7 @@ export class ConnectorUnit implements UnitCode {
         this.#replan = true;
         this.planIfDue();
       },
-      onCounters: () => undefined,
+      onFigures: () => undefined,
     });
     const start = { connector: owned.unit.connector, connectorConfig: spec.config };
     try {

@@ -72,7 +72,7 @@ function given(hostCount = 2) {
 }
 
 const shared: Home = { kind: 'thread', group: '' };
-const deaf: HostedUnit = { onEvent: () => undefined, onCounters: () => undefined, onMove: () => undefined, onGone: () => undefined };
+const deaf: HostedUnit = { onEvent: () => undefined, onFigures: () => undefined, onMove: () => undefined, onGone: () => undefined };
 const crash: HostExit = { reason: 'crashed', message: 'boom' };
 
 /** Units that place themselves again when their host goes. */
@@ -452,7 +452,7 @@ describe('one run of a unit in a host', () => {
       stopTimeoutMs: 500,
       onFailed: ({ message, counted }) => failures.push(counted ? message : `uncounted: ${message}`),
       onEvent: () => undefined,
-      onCounters: () => undefined,
+      onFigures: () => undefined,
     });
     const start = run.start({ type: 'resume', unit: 'u' });
     start.catch(() => undefined);

@@ -1,9 +1,10 @@
-import type { HostCommand, HostEvent, LogLevel, TaskCounters } from '@rocketmq-connect/pipeline/host-protocol';
+import type { HostCommand, HostEvent, LogLevel, LogMeters, TaskCounters, TaskMeters } from '@rocketmq-connect/pipeline/host-protocol';
 import type { HostExit, HostKind, TaskHosts } from '@rocketmq-connect/pipeline/task-host';
 import { type Clock, ConfigError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import type { SpanData } from '@rocketmq-connect/tracing';
 import { describeError, type Failure, fromError, harm } from './failure.ts';
+import { noLogMeters, sumOfLogMeters } from './meter-totals.ts';
 import { PooledHost } from './pooled-host.ts';
 import { Suspects } from './suspects.ts';
 
@@ -36,7 +37,7 @@ export interface Home {
 /** What a unit hears from its host. */
 export interface HostedUnit {
   onEvent(event: UnitHostEvent): void;
-  onCounters(counters: TaskCounters): void;
+  onFigures(counters: TaskCounters, meters: TaskMeters | undefined): void;
   /** Its host will be ended because of a neighbour: stop in order, leave, and be placed elsewhere. */
   onMove(): void;
   /** The host is gone, the unit's code with it. `culprit`: by this unit's doing; null: not, as far as can be told. */
@@ -62,6 +63,8 @@ export class HostPool {
   readonly #options: HostPoolOptions;
   readonly #hosts = new Set<PooledHost>();
   readonly #suspects = new Suspects();
+  readonly #exits = new Map<string, { kind: HostKind; reason: HostExit['reason']; count: number }>();
+  #pastLogMeters = noLogMeters;
   #opened = 0;
   #level: LogLevel | null = null;
 
@@ -140,6 +143,16 @@ export class HostPool {
     for (const host of this.#hosts) host.handle.send({ type: 'setLogLevel', level });
   }
 
+  /** What all hosts measured at the message log, those that are gone included: counts only grow. */
+  logMeters(): LogMeters {
+    return [...this.#hosts].reduce((sum, { logMeters }) => sumOfLogMeters(sum, logMeters), this.#pastLogMeters);
+  }
+
+  /** Hosts that ended, by kind and reason. */
+  get exits(): readonly { readonly kind: HostKind; readonly reason: HostExit['reason']; readonly count: number }[] {
+    return [...this.#exits.values()];
+  }
+
   list(): HostSummary[] {
     return [...this.#hosts].map(({ handle, kind, units, loopDelayMs, heapBytes }) => {
       return { id: handle.id, kind, units: [...units.keys()], loopDelayMs, heapBytes };
@@ -207,7 +220,8 @@ export class HostPool {
     } else if (event.type === 'spans') {
       this.#options.onSpans(event.spans, event.dropped);
     } else if (event.type === 'stats') {
-      for (const [unit, counters] of Object.entries(event.counters)) host.units.get(unit)?.hosted.onCounters(counters);
+      for (const [unit, counters] of Object.entries(event.counters)) host.units.get(unit)?.hosted.onFigures(counters, event.meters[unit]);
+      host.logMeters = event.log ?? host.logMeters;
     } else if (event.type === 'pulse') {
       host.loopDelayMs = event.loopDelayMs;
       host.heapBytes = event.heapBytes;
@@ -266,6 +280,10 @@ export class HostPool {
   #onExit(host: PooledHost, exit: HostExit): void {
     host.cancelTimers();
     this.#hosts.delete(host);
+    this.#pastLogMeters = { ...sumOfLogMeters(this.#pastLogMeters, host.logMeters), inFlight: 0, connections: 0 };
+    const exits = this.#exits.get(`${host.kind} ${exit.reason}`) ?? { kind: host.kind, reason: exit.reason, count: 0 };
+    exits.count++;
+    this.#exits.set(`${host.kind} ${exit.reason}`, exits);
     const units = [...host.units];
     if (exit.reason !== 'killed') {
       this.#options.log.error(`task host ${host.handle.id} ${exit.reason}`, { reason: exit.message });

@@ -1,7 +1,7 @@
-import type { CommitContent, HostCommand, TaskCounters } from '@rocketmq-connect/pipeline/host-protocol';
+import type { CommitContent, HostCommand } from '@rocketmq-connect/pipeline/host-protocol';
 import type { Clock } from '@rocketmq-connect/sdk';
 import { type Failure, fromError, UnitFailed } from './failure.ts';
-import type { Home, HostPool, Placement, UnitHostEvent } from './host-pool.ts';
+import type { Home, HostedUnit, HostPool, Placement, UnitHostEvent } from './host-pool.ts';
 
 export interface HostedRunOptions {
   readonly pool: HostPool;
@@ -15,7 +15,7 @@ export interface HostedRunOptions {
   readonly onFailed: (failure: Failure, lastContent: CommitContent | null) => void;
   /** What else the host says of the unit. */
   readonly onEvent: (event: UnitHostEvent) => void;
-  readonly onCounters: (counters: TaskCounters) => void;
+  readonly onFigures: HostedUnit['onFigures'];
 }
 
 /** One incarnation of a unit's code in a host, with its limits: from its start to the moment when nothing of it runs any more. */
@@ -37,7 +37,7 @@ export class HostedRun {
     });
     this.#placement = options.pool.place(options.unit, options.weight, options.home, {
       onEvent: (event) => this.#onEvent(event),
-      onCounters: options.onCounters,
+      onFigures: options.onFigures,
       onMove: () => this.#move(),
       onGone: (exit, culprit) => {
         this.#end(culprit ?? { kind: 'host', message: `its host was ended: ${exit.message}`, counted: false });

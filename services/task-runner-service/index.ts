@@ -7,6 +7,7 @@ import { CommitServiceDefinition, TaskSetServiceDefinition } from '@rocketmq-con
 import type { TaskStats } from '@rocketmq-connect/proto/runner';
 import type { Clock, Random } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import type { Metrics } from '@rocketmq-connect/telemetry/metrics/registry';
 import type { SpanData } from '@rocketmq-connect/tracing';
 import { CommitStream } from './commit-stream.ts';
 import { unitOfLife } from './desired.ts';
@@ -16,8 +17,10 @@ import { loadPluginRefs, pluginHostService } from './plugin-host.ts';
 import { Questions } from './questions.ts';
 import { defaultRestartPolicy, type RestartPolicy } from './restart-policy.ts';
 import { Runner } from './runner.ts';
+import { runnerMetrics } from './runner-metrics.ts';
 import { runnerService } from './runner-service.ts';
 import { defaultRunnerSettings, type RunnerSettings } from './settings.ts';
+import { UnitFigures } from './unit-figures.ts';
 
 export type { RunnerSettings } from './settings.ts';
 
@@ -56,6 +59,7 @@ export interface TaskRunnerDeps {
   /** A host cannot be ended: the process must, at once, for what the host does cannot be bounded otherwise. */
   readonly onUnkillable: (message: string) => void;
   readonly rssBytes: () => number;
+  readonly metrics?: Metrics;
 }
 
 export interface TaskRunner {
@@ -84,6 +88,8 @@ export function createTaskRunner(deps: TaskRunnerDeps): TaskRunner {
     onSpans: deps.onSpans ?? (() => undefined),
     onUnkillable: deps.onUnkillable,
   });
+  const ledgers = new TaskLedgers();
+  const figures = new UnitFigures(clock);
   const questions = new Questions(pool, clock, settings.asksMax);
   const commits = rpc.client(CommitServiceDefinition, deps.configEndpoints);
   const runner = new Runner({
@@ -105,9 +111,13 @@ export function createTaskRunner(deps: TaskRunnerDeps): TaskRunner {
       commits,
       taskSets: rpc.client(TaskSetServiceDefinition, deps.configEndpoints),
       commitStream: new CommitStream(commits, clock, settings.commitAnswerTimeoutMs),
-      ledgers: new TaskLedgers(),
+      ledgers,
+      figures,
     },
   });
+  deps.metrics?.from(
+    runnerMetrics({ clock, pool, ledgers, figures, deadline: deps.deadline, session: () => runner.session, units: () => runner.units() }),
+  );
   return {
     implementations: [
       pluginHostService(questions, id, settings.askTimeoutMs),

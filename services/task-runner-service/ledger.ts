@@ -1,7 +1,10 @@
 import { parseUnitId, unitId } from '@rocketmq-connect/cluster';
-import type { TaskCounters } from '@rocketmq-connect/pipeline/host-protocol';
+import type { TaskCounters, TaskMeters } from '@rocketmq-connect/pipeline/host-protocol';
 import type { ConnectorType, UnitState } from '@rocketmq-connect/proto/common';
 import type { TaskStats } from '@rocketmq-connect/proto/runner';
+import { histogram, observe, SECONDS } from '@rocketmq-connect/telemetry/metrics/histogram';
+import type { CommitOutcome } from './committer.ts';
+import { noMeters, sumOfMeters } from './meter-totals.ts';
 
 /**
  * A task's counters over all its incarnations on this runner: they only grow, and invariant 9 (polled = acknowledged + deduplicated +
@@ -13,10 +16,31 @@ export class TaskLedger {
   #current: TaskCounters = zero();
   #carried = 0;
   #commits = 0;
+  #settledMeters = noMeters;
+  #currentMeters = noMeters;
+  /** A sink that reports a record after its put takes it back from those acknowledged; a counter that others read must not fall. */
+  #acknowledgedMost = 0;
+  readonly commits = new CommitFigures();
 
-  /** Counters of the present incarnation. */
-  update(counters: TaskCounters): void {
+  /** Figures of the present incarnation. */
+  update(counters: TaskCounters, meters: TaskMeters = this.#currentMeters): void {
     this.#current = counters;
+    this.#currentMeters = meters;
+    this.#acknowledgedMost = Math.max(this.#acknowledgedMost, this.#settled.acknowledged + counters.acknowledged);
+  }
+
+  get acknowledgedMost(): number {
+    return this.#acknowledgedMost;
+  }
+
+  /** What the present incarnation polled less what it settled and what it has in flight, each counted for itself: 0, or an error of ours. */
+  get imbalance(): number {
+    const { polled, acknowledged, deduplicated, filtered, deadLettered, skipped, inFlight } = this.#current;
+    return polled - acknowledged - deduplicated - filtered - deadLettered - skipped - inFlight;
+  }
+
+  meters(): TaskMeters {
+    return sumOfMeters(this.#settledMeters, this.#currentMeters);
   }
 
   countCommit(): void {
@@ -29,6 +53,8 @@ export class TaskLedger {
     this.#settled = { ...total, inFlight: 0 };
     this.#carried = total.inFlight;
     this.#current = zero();
+    this.#settledMeters = { ...this.meters(), queueLags: [], partitionLags: [] };
+    this.#currentMeters = noMeters;
   }
 
   stats(connector: string, task: number, type: ConnectorType, state: UnitState): TaskStats {
@@ -62,6 +88,18 @@ function zero(): TaskCounters {
     retries: 0,
     lag: -1,
   };
+}
+
+/** Commits by what became of them, and how long they took. */
+export class CommitFigures {
+  readonly outcomes = { stored: 0, refused: 0, fenced: 0 };
+  readonly durations = histogram(SECONDS);
+
+  count(outcome: CommitOutcome['type'], seconds: number): void {
+    if (outcome === 'closed') return;
+    this.outcomes[outcome]++;
+    if (outcome === 'stored') observe(this.durations, SECONDS, seconds);
+  }
 }
 
 /** The ledgers of every task that this runner has had, as long as it lives. */

@@ -73,6 +73,7 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
       process.kill(process.pid, 'SIGKILL');
     },
     rssBytes: () => process.memoryUsage.rss(),
+    metrics: context.metrics,
   });
   return {
     name: 'task-runner-service',

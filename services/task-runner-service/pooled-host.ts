@@ -2,6 +2,7 @@ import type { HostEvent } from '@rocketmq-connect/pipeline/host-protocol';
 import type { HostExit, HostKind, TaskHost } from '@rocketmq-connect/pipeline/task-host';
 import type { Failure } from './failure.ts';
 import type { HostedUnit } from './host-pool.ts';
+import { noLogMeters } from './meter-totals.ts';
 
 /** A task host with the units on it, as the pool keeps it. */
 export class PooledHost {
@@ -21,6 +22,7 @@ export class PooledHost {
   /** As of its last pulse. */
   loopDelayMs = 0;
   heapBytes = 0;
+  logMeters = noLogMeters;
   handle: TaskHost = { id: '', send: () => undefined, kill: () => undefined };
   cancelIdle: () => void = () => undefined;
   cancelPing: () => void = () => undefined;

@@ -6,7 +6,7 @@ import { ConnectError, sleep } from '@rocketmq-connect/sdk';
 import type { Registration } from './claims.ts';
 import { ClusterCaches } from './cluster-caches.ts';
 import type { RunnerPlugins } from './plugin-host.ts';
-import { SessionUnits, type UnitTools } from './session-units.ts';
+import { SessionUnits, type UnitSummary, type UnitTools } from './session-units.ts';
 
 export interface RunnerOptions {
   readonly id: string;
@@ -89,6 +89,10 @@ export class Runner {
     await this.#session?.close().catch((error: unknown) => log.debug('the session could not be closed', { error: String(error) }));
   }
 
+  units(): UnitSummary[] {
+    return this.#units?.list() ?? [];
+  }
+
   stats(): TaskStats[] {
     return this.#units?.stats() ?? [];
   }
@@ -151,6 +155,7 @@ export class Runner {
       // Finds out for certain, and ends the session if it is so.
       session.reregister().catch((error: unknown) => log.debug('the registration is gone', { error: String(error) }));
     });
+    tools.figures.joined();
     log.info('joined the cluster', { session: name });
     this.#follow();
   }

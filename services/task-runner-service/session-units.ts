@@ -1,8 +1,9 @@
-import type { ClusterKeys } from '@rocketmq-connect/cluster';
+import { type ClusterKeys, parseUnitId } from '@rocketmq-connect/cluster';
 import type { Client } from '@rocketmq-connect/mesh';
 import type { MetadataStore } from '@rocketmq-connect/metadata-store';
 import type { HookLimits } from '@rocketmq-connect/pipeline/host-protocol';
 import type { CommitServiceDefinition, TaskSetServiceDefinition } from '@rocketmq-connect/proto/commit';
+import { ConnectorType, type UnitState } from '@rocketmq-connect/proto/common';
 import type { TaskStats } from '@rocketmq-connect/proto/runner';
 import type { StoredStatus, StoredTarget } from '@rocketmq-connect/proto/storage';
 import type { Clock, Random } from '@rocketmq-connect/sdk';
@@ -21,6 +22,8 @@ import { type RestartPolicy, restartPolicyOf } from './restart-policy.ts';
 import { loadTask } from './task-configs.ts';
 import { TaskUnit } from './task-unit.ts';
 import { type CodeEvents, type Owned, Unit, type UnitCode } from './unit.ts';
+import type { UnitFigures } from './unit-figures.ts';
+import type { UnitPhase } from './unit-state.ts';
 
 export interface UnitSettings {
   readonly commitIntervalMs: number;
@@ -47,9 +50,20 @@ export interface UnitTools {
   readonly taskSets: Client<TaskSetServiceDefinition>;
   readonly commitStream: CommitStream;
   readonly ledgers: TaskLedgers;
+  readonly figures: UnitFigures;
   readonly view: ClusterView;
   /** Whether a plugin is loaded here. */
   readonly canRun: (plugin: string) => boolean;
+}
+
+export interface UnitSummary {
+  readonly connector: string;
+  /** Undefined: the connector instance. */
+  readonly task: number | undefined;
+  readonly type: 'source' | 'sink';
+  readonly plugin: string;
+  readonly phase: UnitPhase;
+  readonly shown: UnitState;
 }
 
 /** The units of one session: they follow the target while it lasts, and end with it. */
@@ -104,6 +118,18 @@ export class SessionUnits {
     this.#forgetAll();
   }
 
+  /** Every unit that is placed here, or still here. */
+  list(): UnitSummary[] {
+    const { view } = this.#tools;
+    return [...this.#lives.values()].flatMap((life) => {
+      const { connector, task } = life.unit;
+      const spec = view.spec(connector)?.value;
+      if (spec === undefined) return [];
+      const type = spec.type === ConnectorType.SOURCE ? ('source' as const) : ('sink' as const);
+      return [{ connector, task, type, plugin: spec.plugin, phase: life.phase, shown: life.shown }];
+    });
+  }
+
   stats(): TaskStats[] {
     const { ledgers, view } = this.#tools;
     return [...this.#lives.values()].flatMap((life) => {
@@ -124,7 +150,7 @@ export class SessionUnits {
       onIdle: () => {
         if (this.#lives.get(life) === created) this.#lives.delete(life);
         this.#code.delete(life);
-        if (unit.task === undefined && view.spec(unit.connector) === undefined) this.#tools.ledgers.forget(unit.connector);
+        if (unit.task === undefined && view.spec(unit.connector) === undefined) this.#forgetConnector(unit.connector);
         if (this.isEmpty) this.#forgetAll();
       },
       onWaiting: () => this.#warmUp(unit.connector),
@@ -189,6 +215,11 @@ export class SessionUnits {
       spec: () => view.spec(connector)?.value,
       releaseUncommitted: this.#release(owned, log),
     });
+  }
+
+  #forgetConnector(connector: string): void {
+    this.#tools.ledgers.forget(connector);
+    this.#tools.figures.forget((unit) => parseUnitId(unit).connector === connector);
   }
 
   #release(owned: Owned, log: Logger): (status: StoredStatus, signal: AbortSignal) => Promise<void> {

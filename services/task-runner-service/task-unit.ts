@@ -1,5 +1,5 @@
 import type { Client } from '@rocketmq-connect/mesh';
-import type { CommitContent, HookLimits, TaskStart } from '@rocketmq-connect/pipeline/host-protocol';
+import type { CommitContent, HookLimits, TaskCounters, TaskStart } from '@rocketmq-connect/pipeline/host-protocol';
 import type { CommitServiceDefinition, ReadResponse } from '@rocketmq-connect/proto/commit';
 import type { StoredSpec, StoredStatus } from '@rocketmq-connect/proto/storage';
 import { type Clock, ConnectError, sleep } from '@rocketmq-connect/sdk';
@@ -49,6 +49,8 @@ export class TaskUnit implements UnitCode {
   #task: LoadedTask | null = null;
   #lastFreeze = 0;
   #freezing = false;
+  #freezeAtMs = 0;
+  #imbalanceSaid = false;
   #commitAgain = false;
   #cancelInterval: () => void = () => undefined;
 
@@ -75,6 +77,7 @@ export class TaskUnit implements UnitCode {
     signal.throwIfAborted();
     this.#freezing = false;
     this.#commitAgain = false;
+    this.#imbalanceSaid = false;
     this.#run = new HostedRun({
       pool,
       clock,
@@ -89,7 +92,10 @@ export class TaskUnit implements UnitCode {
         events.onFailed(failure);
       },
       onEvent: (event) => this.#onEvent(event),
-      onCounters: (counters) => ledger.update(counters),
+      onFigures: (counters, meters) => {
+        ledger.update(counters, meters);
+        this.#checkLedger(counters);
+      },
     });
     try {
       await this.#run.start({ type: 'startTask', unit: hostUnit, start });
@@ -148,6 +154,18 @@ export class TaskUnit implements UnitCode {
     else if (event.type === 'frozen') void this.#store(event.freeze, event.content);
   }
 
+  /** Invariant 9. Said once per incarnation: it will not mend. */
+  #checkLedger(counters: TaskCounters): void {
+    const { ledger, log } = this.#options;
+    const { imbalance } = ledger;
+    if (imbalance === 0 || this.#imbalanceSaid) return;
+    this.#imbalanceSaid = true;
+    log.error(`the ledger of the task does not add up: ${imbalance} records were polled that nobody knows of`, {
+      ...counters,
+      remedy: 'this is an error of RocketMQ Connect or of a plugin that reports a record twice: please report it with this line',
+    });
+  }
+
   #scheduleCommit(): void {
     this.#cancelInterval();
     this.#cancelInterval = this.#options.clock.after(this.#options.settings.commitIntervalMs, () => this.#commitNow());
@@ -159,13 +177,16 @@ export class TaskUnit implements UnitCode {
       return;
     }
     this.#freezing = true;
+    this.#freezeAtMs = this.#options.clock.monotonic();
     this.#run?.send({ type: 'freeze', unit: this.#options.hostUnit, freeze: ++this.#lastFreeze });
   }
 
   async #store(freeze: number, content: CommitContent): Promise<void> {
-    const { committer, events, hostUnit } = this.#options;
+    const { committer, events, hostUnit, ledger, clock } = this.#options;
     const run = this.#run;
+    const sinceMs = this.#freezeAtMs;
     const outcome = await committer.commit(content);
+    ledger.commits.count(outcome.type, (clock.monotonic() - sinceMs) / 1000);
     if (outcome.type === 'fenced') return events.onFenced();
     if (outcome.type === 'closed' || run !== this.#run) return;
     if (outcome.type === 'refused') {

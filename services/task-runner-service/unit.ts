@@ -1,4 +1,4 @@
-import type { ClusterKeys } from '@rocketmq-connect/cluster';
+import { type ClusterKeys, unitId } from '@rocketmq-connect/cluster';
 import type { MetadataStore } from '@rocketmq-connect/metadata-store';
 import { UnitState as ShownState } from '@rocketmq-connect/proto/common';
 import type { StoredStatus } from '@rocketmq-connect/proto/storage';
@@ -8,6 +8,7 @@ import { type Blocker, type ClaimedUnit, claim, ownerKeyOf, type Registration } 
 import { type Failure, toFailure } from './failure.ts';
 import { decideRestart, type RestartPolicy } from './restart-policy.ts';
 import { StatusWriter } from './status.ts';
+import type { UnitFigures } from './unit-figures.ts';
 import { idle, next, owns, type UnitAction, type UnitEvent, type UnitPhase, type UnitState } from './unit-state.ts';
 
 /** What a unit is made of under one token: its code over all incarnations, and what it has to commit. */
@@ -45,6 +46,7 @@ export interface UnitEnvironment {
   readonly random: Random;
   readonly log: Logger;
   readonly registration: Registration;
+  readonly figures: UnitFigures;
   readonly restartPolicy: () => RestartPolicy;
   readonly version: string;
   readonly onSessionLost: () => void;
@@ -132,7 +134,10 @@ export class Unit {
     const before = this.#state;
     const { state, actions } = next(before, event);
     this.#state = state;
-    if (state.phase !== before.phase) this.#env.log.debug(`${before.phase} → ${state.phase}`, { on: event.type });
+    if (state.phase !== before.phase) {
+      this.#env.figures.step(unitId(this.unit), this.unit.task === undefined ? 'connector' : 'task', before.phase, state.phase);
+      this.#env.log.debug(`${before.phase} → ${state.phase}`, { on: event.type });
+    }
     this.#show();
     for (const action of actions) this.#do(action);
     if (state.phase === 'IDLE' && !state.wanted) this.#env.onIdle();

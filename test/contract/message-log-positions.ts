@@ -205,14 +205,14 @@ export function positionsContract(open: () => Promise<LogUnderTest>): void {
           'test',
           queues.map((queue) => ({ queue, position: 0 })),
         );
-        assert.equal(reader.lag(), 0);
+        assert.equal(lagOf(reader), 0);
         await log.send(first, batchOf(['a', 'b']));
         await log.send(second, batchOf(['c']));
-        await until(() => reader.lag() === 3);
+        await until(() => lagOf(reader) === 3);
         await drain(reader, 3);
-        assert.equal(reader.lag(), 0);
+        assert.equal(lagOf(reader), 0);
         reader.seek(first, 1);
-        assert.equal(reader.lag(), 1);
+        assert.equal(lagOf(reader), 1);
       });
 
       it('fail above the end with the numbers, until told where to go on', async () => {
@@ -277,4 +277,8 @@ export function positionsContract(open: () => Promise<LogUnderTest>): void {
 function byNumbers(a: string, b: string): number {
   const [left, right] = [a.split(':').map(Number), b.split(':').map(Number)];
   return (left[1] ?? 0) - (right[1] ?? 0) || (left[2] ?? 0) - (right[2] ?? 0);
+}
+
+function lagOf(reader: QueueReader): number {
+  return reader.lags().reduce((sum, { lag }) => sum + lag, 0);
 }

@@ -153,7 +153,7 @@ class HostNetwork {
         return {
           read: (maxBytes, waitMs, signal) => this.#call(() => reader.read(maxBytes, waitMs, signal)),
           seek: (queue, position) => reader.seek(queue, position),
-          lag: () => reader.lag(),
+          lags: () => reader.lags(),
           close: () => this.#call(() => reader.close()),
         };
       },

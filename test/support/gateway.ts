@@ -5,6 +5,7 @@ import type { RunnerEndpoints } from '@rocketmq-connect/gateway/v1/runner-client
 import type { Implementation } from '@rocketmq-connect/mesh';
 import { SimulatedNetwork, SimulatedRpc } from '@rocketmq-connect/mesh/simulated';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import { Metrics } from '@rocketmq-connect/telemetry/metrics/registry';
 import { noTracer } from '@rocketmq-connect/tracing';
 
 export interface RestReply {
@@ -26,7 +27,9 @@ export async function gatewayBefore(implementations: readonly Implementation[], 
   const server = await new SimulatedRpc(network, 'services').serve('127.0.0.1:9083', implementations);
   const endpoints = () => [server.address];
   const rpc = new SimulatedRpc(network, 'gateway');
-  const about = { version: '0.1.0', clusterId: 'default' };
+  const metrics = new Metrics();
+  const health = () => ({ status: 200, json: { status: 'healthy' } });
+  const about = { version: '0.1.0', clusterId: 'default', metrics, health };
   const routes = gatewayRoutes({
     rpc,
     configEndpoints: endpoints,
@@ -34,7 +37,7 @@ export async function gatewayBefore(implementations: readonly Implementation[], 
     runnerEndpoints: runnerEndpoints ?? endpoints,
     ...about,
   });
-  const http = createHttpServer({ routes, log: silent, host: '127.0.0.1', tracer: noTracer });
+  const http = createHttpServer({ routes, log: silent, metrics, host: '127.0.0.1', tracer: noTracer });
   return {
     routes,
     network,

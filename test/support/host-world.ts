@@ -304,7 +304,7 @@ function mortal(log: MessageLog, isAlive: () => boolean): MessageLog {
       return {
         read: guard((maxBytes, waitMs, signal) => reader.read(maxBytes, waitMs, signal)),
         seek: (queue, position) => reader.seek(queue, position),
-        lag: () => reader.lag(),
+        lags: () => reader.lags(),
         close: guard(() => reader.close()),
       };
     }),

@@ -112,7 +112,8 @@ export class ScriptedHost implements TaskHost {
   produce(task: ScriptedTask, records: number): void {
     task.position += records;
     const counters = { polled: task.position, acknowledged: task.position, deduplicated: 0, filtered: 0, deadLettered: 0, skipped: 0 };
-    this.say({ type: 'stats', counters: { [task.unit]: { ...counters, inFlight: 0, bytes: 0, retries: 0, lag: 0 } } });
+    const figures = { ...counters, inFlight: 0, bytes: 0, retries: 0, lag: 0 };
+    this.say({ type: 'stats', counters: { [task.unit]: figures }, meters: {}, log: null });
   }
 
   fail(task: ScriptedTask, error: PlainError): void {

@@ -18,6 +18,7 @@ import { pluginHostService } from '@rocketmq-connect/task-runner-service/plugin-
 import { Questions } from '@rocketmq-connect/task-runner-service/questions';
 import { defaultRestartPolicy } from '@rocketmq-connect/task-runner-service/restart-policy';
 import { SessionUnits } from '@rocketmq-connect/task-runner-service/session-units';
+import { UnitFigures } from '@rocketmq-connect/task-runner-service/unit-figures';
 import { quietLogger, recordingLogger } from './quiet-logger.ts';
 import { ScriptedHosts } from './scripted-hosts.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -262,6 +263,7 @@ export class TestRunner {
         taskSets: rpc.client(TaskSetServiceDefinition, config),
         commitStream: new CommitStream(commits, clock, 5000),
         ledgers: new TaskLedgers(),
+        figures: new UnitFigures(clock),
         view: this.#view(),
         canRun: (plugin) => this.hosts.plugins.includes(plugin),
       },

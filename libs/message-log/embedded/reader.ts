@@ -1,6 +1,6 @@
 import { DataError, FatalError } from '@rocketmq-connect/sdk';
 import { checkPosition, queueNotFound, topicNotFound } from '../checks.ts';
-import type { FetchedMessages, QueueAddress, QueueReader } from '../index.ts';
+import type { FetchedMessages, QueueAddress, QueueLag, QueueReader } from '../index.ts';
 import { logClosed } from './admin.ts';
 import type { ControlMemory } from './control.ts';
 import type { QueueCursor } from './cursor.ts';
@@ -66,8 +66,8 @@ export class EmbeddedQueueReader implements QueueReader {
     found.cursor.seek(position);
   }
 
-  lag(): number {
-    return this.#queues.reduce((sum, { cursor }) => sum + cursor.lag(), 0);
+  lags(): readonly QueueLag[] {
+    return this.#queues.map(({ cursor }) => ({ queue: cursor.queue, lag: cursor.lag() }));
   }
 
   async close(): Promise<void> {

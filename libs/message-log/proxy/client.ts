@@ -148,6 +148,10 @@ class ProxyClient implements MessageLog {
   /** The broker has the position of the group itself. */
   async mirrorPosition(): Promise<void> {}
 
+  connections(): number {
+    return this.#proxies.open;
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

@@ -44,6 +44,10 @@ export class ProxyConnection {
     this.#settings = settings;
   }
 
+  get isOpen(): boolean {
+    return this.#client !== null;
+  }
+
   /** Resolves when calls can be made. */
   async open(): Promise<void> {
     await this.#opened();

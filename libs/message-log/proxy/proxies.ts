@@ -26,6 +26,11 @@ export class Proxies {
     throw failure ?? new ConnectError('unavailable', 'there is no proxy', { code: 'CONNECTION_REFUSED' });
   }
 
+  /** Connections that calls can be made on. */
+  get open(): number {
+    return [...this.#connections.values()].filter(({ isOpen }) => isOpen).length;
+  }
+
   close(): void {
     this.#closed = true;
     for (const connection of this.#connections.values()) connection.close();

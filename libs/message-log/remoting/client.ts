@@ -233,6 +233,10 @@ class RemotingClient implements MessageLog {
     connection.oneway(updateConsumerOffsetRequest(group, queue.topic, queue.broker, queue.queue, position));
   }
 
+  connections(): number {
+    return this.#connections.open().length;
+  }
+
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(logClosed());

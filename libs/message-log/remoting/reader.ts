@@ -1,6 +1,6 @@
 import { FatalError } from '@rocketmq-connect/sdk';
 import { checkPosition, queueNotFound } from '../checks.ts';
-import type { FetchedMessages, QueueAddress, QueueReader } from '../index.ts';
+import type { FetchedMessages, QueueAddress, QueueLag, QueueReader } from '../index.ts';
 import { PullAllowance } from './pull-allowance.ts';
 import { type PullerSettings, QueuePuller } from './queue-puller.ts';
 
@@ -82,8 +82,8 @@ export class RemotingQueueReader implements QueueReader {
     puller.seek(position);
   }
 
-  lag(): number {
-    return this.#pullers.reduce((sum, puller) => sum + puller.lag(), 0);
+  lags(): readonly QueueLag[] {
+    return this.#pullers.map((puller) => ({ queue: puller.queue, lag: puller.lag() }));
   }
 
   async close(): Promise<void> {

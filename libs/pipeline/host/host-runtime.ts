@@ -11,6 +11,7 @@ import { HookWatch, type UnitHooks } from './hook-watch.ts';
 import type { Host, HostOptions, Owner } from './host.ts';
 import { HostLogs } from './host-logs.ts';
 import { HostStats } from './host-stats.ts';
+import { meterLog } from './metered-log.ts';
 import { openSink } from './sink-body.ts';
 import { openSource } from './source-body.ts';
 import { type ResolvedConnector, resolveConnector, type TaskBody } from './task-body.ts';
@@ -36,10 +37,12 @@ export function createHostRuntime(options: HostOptions): HostRuntime {
   const running = options.running ?? new AsyncLocalStorage<Owner>();
   const blamed = new Set<string>();
   let starts = 0;
+  const metered = meterLog(options.log, options.clock);
   const host: Host = {
     ...options,
+    log: metered.log,
     logs: new HostLogs(options.clock, (lines) => options.post({ type: 'logs', lines })),
-    stats: new HostStats(options.clock, (counters) => options.post({ type: 'stats', counters })),
+    stats: new HostStats(options.clock, metered, (stats) => options.post({ type: 'stats', ...stats })),
     hooks: new HookWatch(options.clock, options.onHook ?? (() => undefined)),
     spans: hostSpans(options),
     secrets: new Set(),

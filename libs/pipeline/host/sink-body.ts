@@ -18,7 +18,7 @@ const PUT_GRACE_MS = 3000;
 export function openSink(host: Host, start: TaskStart, connector: ResolvedConnector<SinkDefinition>, unit: OpenUnit): TaskBody {
   const { stopSignal, hooks } = unit;
   const { putMs, flushMs } = start.hookLimits;
-  const { counters, phase, logger, errors, spans, plainError } = taskParts(host, start, connector, stopSignal);
+  const { counters, meters, phase, logger, errors, spans, plainError } = taskParts(host, start, connector, stopSignal);
   const { definition, config, resolved, settings } = connector;
   const chain = createChain(resolved, host.catalogue);
   const converters = createConverters(resolved, host.catalogue, { textAsBuffer: definition.textAsBuffer === true });
@@ -50,6 +50,7 @@ export function openSink(host: Host, start: TaskStart, connector: ResolvedConnec
     startTimeMs: start.startTimeMs,
     paused: start.paused,
     counters,
+    meters,
     logger,
     traces,
     clock: host.clock,
@@ -72,6 +73,8 @@ export function openSink(host: Host, start: TaskStart, connector: ResolvedConnec
 
   return {
     counters,
+    meters,
+    sample: () => loop.sample(),
     logger,
     plainError,
     async start() {

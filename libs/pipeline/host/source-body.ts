@@ -19,7 +19,7 @@ const DRAIN_SHARE = 0.7;
 /** A source task in its host. */
 export function openSource(host: Host, start: TaskStart, connector: ResolvedConnector<SourceDefinition>, unit: OpenUnit): TaskBody {
   const { stopSignal, hooks } = unit;
-  const { counters, phase, logger, errors, spans, plainError } = taskParts(host, start, connector, stopSignal);
+  const { counters, meters, phase, logger, errors, spans, plainError } = taskParts(host, start, connector, stopSignal);
   const { definition, config, resolved, settings } = connector;
   const chain = createChain(resolved, host.catalogue);
   const { delay: supported, messageBytesMax = MAX_BATCH_BYTES } = host.log.capabilities;
@@ -32,6 +32,8 @@ export function openSource(host: Host, start: TaskStart, connector: ResolvedConn
 
   return {
     counters,
+    meters,
+    sample: () => loop?.sample(),
     logger,
     plainError,
     async start() {
@@ -50,6 +52,7 @@ export function openSource(host: Host, start: TaskStart, connector: ResolvedConn
         uncleanMarks: start.uncleanMarks,
         paused: isPaused,
         counters,
+        meters,
         logger,
         spans,
         clock: host.clock,
@@ -94,8 +97,18 @@ function watched(task: SourceTask, { pollMs, flushMs }: HookLimits, hooks: UnitH
   return {
     poll: (signal) => hooks.call('poll', pollMs, () => task.poll(signal)),
     committed: (checkpoint) => hooks.call('committed', flushMs, () => task.committed?.(checkpoint)),
-    lag: () => task.lag?.() ?? -1,
+    ...(task.lag === undefined ? {} : { lag: () => figure(() => task.lag?.(), -1) }),
+    ...(task.lags === undefined ? {} : { lags: () => figure(() => task.lags?.(), []) }),
   };
+}
+
+/** What a plugin tells of itself is not worth its task: where it throws, the figure is unknown. */
+function figure<T>(ask: () => T | undefined, unknown: T): T {
+  try {
+    return ask() ?? unknown;
+  } catch {
+    return unknown;
+  }
 }
 
 type CommittedOffsets = Pick<SourceTaskContext, 'offset' | 'offsets'>;

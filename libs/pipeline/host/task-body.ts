@@ -14,6 +14,7 @@ import { connectorConfig } from '../config/validation.ts';
 import { DeadLetters } from '../dead-letters.ts';
 import { ErrorPlace } from '../errors.ts';
 import type { CommitContent, TaskCounters, TaskStart } from '../host-protocol.ts';
+import { Meters } from '../meters.ts';
 import { pluginInfo } from '../plugins/catalogue.ts';
 import { TaskSpans } from '../tracing/task-spans.ts';
 import type { UnitHooks } from './hook-watch.ts';
@@ -23,6 +24,9 @@ import { emptyCounters } from './host-stats.ts';
 /** A task of either kind, as its unit drives it. */
 export interface TaskBody {
   readonly counters: TaskCounters;
+  readonly meters: Meters;
+  /** Brings the figures up to date that nothing counts: lags, what is in flight. */
+  sample(): void;
   readonly logger: TaskLogger;
   start(): Promise<void>;
   /** Until the unit's stop signal. Does not reject. */
@@ -69,6 +73,7 @@ export function taskParts(host: Host, start: TaskStart, connector: ResolvedConne
   const { clock, random, log } = host;
   const { settings, secrets } = connector;
   const counters = emptyCounters();
+  const meters = new Meters(clock);
   const phase = { now: 'start' };
   const hide = (error: unknown): unknown => hideSecretsInError(error, secrets);
   const plainError = (error: unknown): PlainError => toPlainError(hide(error));
@@ -100,6 +105,7 @@ export function taskParts(host: Host, start: TaskStart, connector: ResolvedConne
           retryDelayMaxMs: settings.errors.logRetryDelayMaxMs,
           clock,
           random,
+          meters,
           signal: stopSignal,
         });
   const errors = new ErrorPlace({
@@ -109,13 +115,14 @@ export function taskParts(host: Host, start: TaskStart, connector: ResolvedConne
     task: start.task,
     deadLetters,
     counters,
+    meters,
     log: logger,
     clock,
     random,
     signal: stopSignal,
     hide,
   });
-  return { counters, phase, logger, errors, spans, plainError };
+  return { counters, meters, phase, logger, errors, spans, plainError };
 }
 
 /** The context of plugin code; `signal` is what it calls its stop. */

@@ -39,7 +39,7 @@ export class TaskUnit implements HostUnit {
       onCommitWanted: () => this.#post({ type: 'commitWanted', unit }),
       onLastFrozen: (freeze, content) => this.#post({ type: 'frozen', unit, freeze, content }),
     });
-    host.stats.add(unit, this.#body.counters);
+    host.stats.add(unit, this.#body);
     this.#started = this.#start();
   }
 
@@ -51,7 +51,10 @@ export class TaskUnit implements HostUnit {
     try {
       await this.#started;
       const content = await this.#body.freeze(freeze);
-      if (this.#ending === 'no' && content !== null) this.#post({ type: 'frozen', unit: this.#unit, freeze, content });
+      if (this.#ending !== 'no' || content === null) return;
+      // First, so that whatever is committed is counted, should the host die now.
+      this.#host.stats.postChanged();
+      this.#post({ type: 'frozen', unit: this.#unit, freeze, content });
     } catch (error) {
       this.#fail(error);
     }

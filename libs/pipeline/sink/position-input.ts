@@ -1,4 +1,4 @@
-import type { FetchedMessages, QueueReader } from '@rocketmq-connect/message-log';
+import type { FetchedMessages, QueueLag, QueueReader } from '@rocketmq-connect/message-log';
 import { PositionLostError } from '@rocketmq-connect/message-log/position-lost';
 import { ConnectError } from '@rocketmq-connect/sdk';
 import type { SinkInput, SinkInputOptions } from './sink-input.ts';
@@ -30,8 +30,8 @@ export class PositionInput implements SinkInput {
     }
   }
 
-  lag(): number {
-    return this.#reader?.lag() ?? -1;
+  lags(): readonly QueueLag[] | null {
+    return this.#reader?.lags() ?? null;
   }
 
   reach({ queue, offset }: FetchedMessages, count: number): void {
@@ -59,7 +59,9 @@ export class PositionInput implements SinkInput {
   pause(): void {}
 
   async close(): Promise<void> {
-    await this.#reader?.close();
+    const reader = this.#reader;
+    this.#reader = null;
+    await reader?.close();
   }
 
   async #skips(error: PositionLostError): Promise<boolean> {

@@ -1,4 +1,4 @@
-import type { FetchedMessages, MessageLog, QueueAddress } from '@rocketmq-connect/message-log';
+import type { FetchedMessages, MessageLog, QueueAddress, QueueLag } from '@rocketmq-connect/message-log';
 import type { TaskLogger } from '@rocketmq-connect/sdk';
 import type { PipelineSettings } from '../config/settings.ts';
 import type { TaskCounters } from '../host-protocol.ts';
@@ -14,8 +14,8 @@ export interface SinkInput {
   readonly acknowledges: boolean;
   /** Opens what is to be read first. Empty when `waitMs` passed without a message. */
   read(maxBytes: number, waitMs: number, signal: AbortSignal): Promise<readonly FetchedMessages[]>;
-  /** Messages that wait in the log; -1 unknown. */
-  lag(): number;
+  /** Messages that wait in the log, per queue; null: unknown. */
+  lags(): readonly QueueLag[] | null;
   /** The first `count` of these, read last, are collected for the next put, or settled. */
   reach(messages: FetchedMessages, count: number): void;
   /** What was collected is put. */

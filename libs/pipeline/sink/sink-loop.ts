@@ -3,6 +3,7 @@ import { inParts } from '@rocketmq-connect/message-log/slices';
 import { type Clock, type ConnectError, FatalError, type SinkRecord, type SinkTask, sleep } from '@rocketmq-connect/sdk';
 import { type ErrorPlace, isRetriable } from '../errors.ts';
 import type { CommitContent } from '../host-protocol.ts';
+import type { Meters } from '../meters.ts';
 import { sessionOver } from '../session.ts';
 import type { TransformChain } from '../stages/chain.ts';
 import type { FlushTrace, SinkTrace, SinkTraces } from '../tracing/sink-trace.ts';
@@ -13,6 +14,7 @@ import { SinkStages } from './sink-stages.ts';
 
 export interface SinkLoopOptions extends SinkInputOptions {
   readonly task: SinkTask;
+  readonly meters: Meters;
   readonly decoder: RecordDecoder;
   readonly chain: TransformChain;
   readonly errors: ErrorPlace;
@@ -71,7 +73,7 @@ export class SinkLoop {
 
   /** Reads and puts until the task is to stop. Failures go to `onFailed`. */
   async run(): Promise<void> {
-    const { stopSignal, settings, counters, errors, clock, traces } = this.#options;
+    const { stopSignal, settings, errors, clock, traces } = this.#options;
     const input = this.#input;
     const turns = new Turns(clock);
     let failures = 0;
@@ -95,13 +97,21 @@ export class SinkLoop {
           await errors.backoffForLog(++failures, failingSinceMs, error, stopSignal);
           continue;
         }
-        counters.lag = input.lag();
         // What was read before a pause is put; what was read before a stop is read again by whoever goes on.
         await this.#take(this.#read, sinceMs);
       }
     } catch (error) {
       if (!stopSignal.aborted) this.#options.onFailed(error);
     }
+  }
+
+  /** Brings up to date what nothing counts. */
+  sample(): void {
+    const { counters, meters } = this.#options;
+    const lags = this.#input.lags();
+    if (lags === null) return;
+    counters.lag = lags.reduce((sum, { lag }) => sum + lag, 0);
+    meters.queueLags = lags;
   }
 
   setPaused(paused: boolean): void {
@@ -115,16 +125,18 @@ export class SinkLoop {
    */
   async freeze(id: number): Promise<CommitContent | null> {
     return this.#inTurn(async () => {
-      const { task, log, sessionIsOver, traces } = this.#options;
+      const { task, log, meters, sessionIsOver, traces } = this.#options;
       if (this.#isTorn) return null;
-      const sinceMs = traces === null ? 0 : traces.nowMs();
+      const tracedMs = traces === null ? 0 : traces.nowMs();
+      const sinceMs = meters.now();
       const states = (await task.flush?.()) ?? {};
+      meters.time('flush', sinceMs);
       await Promise.all(this.#reports);
       await log.flush();
       // Invariant 6: nothing is committed once the session may be over.
       if (sessionIsOver()) throw sessionOver();
       const texts = stateTexts(states);
-      this.#frozen = { id, states: texts, trace: traces?.flushed(sinceMs) ?? null };
+      this.#frozen = { id, states: texts, trace: traces?.flushed(tracedMs) ?? null };
       const changed = Object.entries(texts).filter(([name, text]) => this.#states[name] !== text);
       return { offsets: [], positions: this.#input.freeze(), sinkStates: Object.fromEntries(changed), marks: [], topics: [] };
     });
@@ -177,8 +189,10 @@ export class SinkLoop {
     const work = async (): Promise<void> => {
       const outcome = await errors.settle(error, decoder.failed(record, 'TASK_PUT', fetched));
       counters[outcome]++;
-      if (this.#isPutting) this.#reported++;
-      else counters.acknowledged--;
+      if (this.#isPutting) {
+        this.#reported++;
+        counters.inFlight--;
+      } else counters.acknowledged--;
     };
     const reported = work();
     this.#reports.add(reported);
@@ -197,7 +211,10 @@ export class SinkLoop {
   async #take(fetched: readonly FetchedMessages[], sinceMs: number): Promise<void> {
     const { counters, traces } = this.#options;
     let messages = 0;
-    for (const { count } of fetched) messages += count;
+    for (const { count, bytes } of fetched) {
+      messages += count;
+      counters.bytes += bytes.length;
+    }
     counters.polled += messages;
     counters.inFlight += messages;
     const trace = messages === 0 ? null : (traces?.begin(sinceMs, messages) ?? null);
@@ -256,18 +273,23 @@ export class SinkLoop {
     if (records.length === 0) this.#input.put();
     else trace?.put(tracedMs, records, null);
     counters.acknowledged += messages - this.#reported;
-    counters.inFlight -= messages;
+    counters.inFlight -= messages - this.#reported;
     this.#reported = 0;
   }
 
   async #putOnce(records: readonly SinkRecord[]): Promise<void> {
-    const { task, putSignal, stopSignal, sessionIsOver } = this.#options;
+    const { task, meters, putSignal, stopSignal, sessionIsOver } = this.#options;
     stopSignal.throwIfAborted();
     // Invariant 6: nothing is written once the session may be over.
     if (sessionIsOver()) throw sessionOver();
     this.#isPutting = true;
+    const sinceMs = meters.now();
     try {
       await task.put(records, putSignal);
+      meters.time('put', sinceMs);
+      meters.count('putBatch', records.length);
+      const fromMs = records[0]?.timestamp ?? this.#read[0]?.storedAtMs;
+      if (fromMs !== undefined) meters.latency(fromMs);
       // In the same turn, so that no flush comes between the records and their positions.
       this.#input.put();
     } catch (error) {

@@ -36,8 +36,8 @@ export class SubscriptionInput implements SinkInput {
     return this.#subscription.read(maxBytes, waitMs, signal);
   }
 
-  lag(): number {
-    return -1;
+  lags(): null {
+    return null;
   }
 
   reach(messages: FetchedMessages, count: number): void {

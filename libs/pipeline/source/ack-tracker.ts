@@ -16,7 +16,7 @@ export class AckTracker {
 
   /** Takes what a poll returned. Its records are then marked `done` one way or another, each once. */
   track(records: readonly SourceRecord[], checkpoint?: unknown): TrackedPoll {
-    const poll = new TrackedPoll(records.length, checkpoint);
+    const poll = new TrackedPoll(records.length, checkpoint, records[0]?.timestamp);
     let last: SourcePartition | undefined;
     let segment: AckSegment | undefined;
     for (const record of records) {
@@ -57,6 +57,11 @@ export class AckTracker {
     segment.poll.open -= count;
     if (segment.poll.open === 0) this.#advance();
     return count;
+  }
+
+  /** Records that were polled and are not done. */
+  get open(): number {
+    return this.#polls.reduce((sum, { open }) => sum + open, 0);
   }
 
   /** The latest checkpoint that may be handed back; null where no source gave one yet. */
@@ -105,11 +110,14 @@ export interface FrozenOffset {
 export class TrackedPoll {
   readonly segments: AckSegment[] = [];
   readonly checkpoint: unknown;
+  /** Of its first record. */
+  readonly timestampMs: number | undefined;
   open: number;
 
-  constructor(open: number, checkpoint: unknown) {
+  constructor(open: number, checkpoint: unknown, timestampMs: number | undefined) {
     this.open = open;
     this.checkpoint = checkpoint;
+    this.timestampMs = timestampMs;
   }
 }
 

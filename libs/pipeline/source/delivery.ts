@@ -4,6 +4,7 @@ import type { Clock, ConnectError } from '@rocketmq-connect/sdk';
 import type { PipelineSettings } from '../config/settings.ts';
 import type { ErrorPlace } from '../errors.ts';
 import { isRetriable } from '../errors.ts';
+import type { Meters } from '../meters.ts';
 import { notSafe } from '../not-safe.ts';
 import { copiedProperties } from '../record-properties.ts';
 import { sessionOver } from '../session.ts';
@@ -16,6 +17,7 @@ export interface SenderOptions {
   readonly clock: Clock;
   readonly batch: PipelineSettings['batch'];
   readonly errors: ErrorPlace;
+  readonly meters: Meters;
   readonly signal: AbortSignal;
   /** Invariant 6: nothing is sent once the session may be over. */
   readonly sessionIsOver: () => boolean;

@@ -1,5 +1,6 @@
 import { type Clock, FatalError, type SourceBatch, type SourceTask, sleep } from '@rocketmq-connect/sdk';
 import { type ErrorPlace, isRetriable } from '../errors.ts';
+import type { Meters } from '../meters.ts';
 import { Turns } from '../turns.ts';
 
 /** A poll that returned at once with nothing is not repeated sooner than this. */
@@ -12,16 +13,18 @@ export class Poller {
   readonly #errors: ErrorPlace;
   readonly #clock: Clock;
   readonly #signal: AbortSignal;
+  readonly #meters: Meters;
   readonly #turns: Turns;
   #failures = 0;
   #failingSinceMs = 0;
   #mustPause = false;
 
-  constructor(task: SourceTask, errors: ErrorPlace, clock: Clock, signal: AbortSignal) {
+  constructor(task: SourceTask, errors: ErrorPlace, clock: Clock, signal: AbortSignal, meters: Meters) {
     this.#task = task;
     this.#errors = errors;
     this.#clock = clock;
     this.#signal = signal;
+    this.#meters = meters;
     this.#turns = new Turns(clock);
   }
 
@@ -49,6 +52,10 @@ export class Poller {
       });
     }
     const polled = batch ?? NOTHING;
+    if (polled.records.length > 0) {
+      this.#meters.time('poll', sinceMs);
+      this.#meters.count('pollBatch', polled.records.length);
+    }
     this.#mustPause = polled.records.length === 0 && this.#clock.monotonic() - sinceMs < EMPTY_POLL_PAUSE_MS;
     return polled;
   }

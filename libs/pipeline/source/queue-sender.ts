@@ -136,10 +136,11 @@ export class QueueSender {
   }
 
   async #deliver(batch: OutgoingBatch): Promise<void> {
-    const { clock } = this.#options;
-    const sinceMs = batch.traces.length > 0 ? clock.monotonic() : 0;
+    const { meters, clock } = this.#options;
+    const sinceMs = clock.monotonic();
     try {
       await this.#store(batch);
+      meters.time('send', sinceMs);
       this.#traced(batch, sinceMs, null);
     } catch (error) {
       this.#traced(batch, sinceMs, error);

@@ -205,20 +205,16 @@ export class SourceDispatch {
       counters[await errors.settle(error, failed)]++;
     }
     tracker.done(segment, index, index + 1);
-    counters.inFlight--;
   }
 
   #drop(segment: AckSegment, index: number): void {
     this.#options.counters.filtered++;
-    this.#options.counters.inFlight--;
     this.#options.tracker.done(segment, index, index + 1);
   }
 
   #deduplicated(segment: AckSegment, index: number): void {
     const { counters, tracker } = this.#options;
-    const done = tracker.done(segment, index, index + 1);
-    counters.deduplicated += done;
-    counters.inFlight -= done;
+    counters.deduplicated += tracker.done(segment, index, index + 1);
   }
 
   #isOpen(topic: string): boolean {

@@ -1,8 +1,10 @@
 import type { MessageLog, QueueAddress } from '@rocketmq-connect/message-log';
-import type { Clock, SourceBatch, SourceTask, TaskLogger } from '@rocketmq-connect/sdk';
+import type { Clock, JsonValue, SourceBatch, SourceTask, TaskLogger } from '@rocketmq-connect/sdk';
+import { canonicalJson } from '../canonical-json.ts';
 import type { PipelineSettings } from '../config/settings.ts';
 import { type ErrorPlace, isRetriable } from '../errors.ts';
 import type { CommitContent, QueueMark as StoredMark, TaskCounters } from '../host-protocol.ts';
+import type { Meters } from '../meters.ts';
 import { sessionOver } from '../session.ts';
 import { SourceTraces } from '../tracing/source-trace.ts';
 import type { TaskSpans } from '../tracing/task-spans.ts';
@@ -27,6 +29,7 @@ export interface SourceLoopOptions {
   readonly uncleanMarks: readonly StoredMark[];
   readonly paused: boolean;
   readonly counters: TaskCounters;
+  readonly meters: Meters;
   readonly logger: TaskLogger;
   /** Null: nothing is traced. */
   readonly spans: TaskSpans | null;
@@ -84,6 +87,7 @@ export class SourceLoop {
         clock: options.clock,
         batch: settings.batch,
         errors,
+        meters: options.meters,
         signal: this.#end.signal,
         sessionIsOver: options.sessionIsOver,
         durability: settings.sendDurability,
@@ -98,10 +102,10 @@ export class SourceLoop {
 
   /** Polls until the task is to stop. Failures go to `onFailed`. */
   async run(): Promise<void> {
-    const { task, errors, clock, stopSignal, settings } = this.#options;
+    const { task, errors, clock, stopSignal, settings, meters } = this.#options;
     try {
       if (this.#options.exactlyOnce) await this.#scan();
-      const poller = new Poller(task, errors, clock, stopSignal);
+      const poller = new Poller(task, errors, clock, stopSignal, meters);
       while (!stopSignal.aborted && !this.#failed) {
         if (this.#paused || this.#bytesInFlight >= settings.bytesInFlightMax) {
           await this.#sleepUntilWoken();
@@ -121,6 +125,17 @@ export class SourceLoop {
   setPaused(paused: boolean): void {
     this.#paused = paused;
     this.#awake();
+  }
+
+  /** Brings up to date what nothing counts. */
+  sample(): void {
+    const { counters, meters, task } = this.#options;
+    counters.inFlight = this.#tracker.open;
+    // A task that has ended is as far behind as it was.
+    if (this.#failed) return;
+    const lags = task.lags?.();
+    counters.lag = task.lag?.() ?? lags?.reduce((sum, { lag }) => sum + lag, 0) ?? -1;
+    if (lags !== undefined) meters.partitionLags = mostBehind(lags);
   }
 
   /** What may be committed now; the log has made it durable when this resolves (invariant 5). */
@@ -202,11 +217,9 @@ export class SourceLoop {
   }
 
   async #take(batch: SourceBatch, sinceMs: number): Promise<void> {
-    const { counters, task } = this.#options;
     if (batch.records.length === 0 && batch.checkpoint === undefined) return;
-    counters.polled += batch.records.length;
-    counters.inFlight += batch.records.length;
     const poll = this.#tracker.track(batch.records, batch.checkpoint);
+    this.#options.counters.polled += batch.records.length;
     const trace = this.#traces?.begin(sinceMs, batch.records) ?? null;
     try {
       await this.#dispatch.process(batch.records, poll, trace);
@@ -217,7 +230,6 @@ export class SourceLoop {
     } finally {
       this.#dispatch.sendReady();
     }
-    counters.lag = task.lag?.() ?? -1;
   }
 
   /** What an unclean end left in the log is read before anything is polled. */
@@ -239,14 +251,14 @@ export class SourceLoop {
   }
 
   #done(batch: OutgoingBatch, outcome: 'acknowledged' | 'deadLettered' | 'skipped'): void {
-    const { counters } = this.#options;
+    const { counters, meters } = this.#options;
     const { segments, from, to } = batch.runs;
-    let done = 0;
     for (let run = 0; run < segments.length; run++) {
-      done += this.#tracker.done(segments[run] as AckSegment, from[run] as number, to[run] as number);
+      const segment = segments[run] as AckSegment;
+      const done = this.#tracker.done(segment, from[run] as number, to[run] as number);
+      counters[outcome] += done;
+      if (done > 0 && segment.poll.open === 0 && segment.poll.timestampMs !== undefined) meters.latency(segment.poll.timestampMs);
     }
-    counters[outcome] += done;
-    counters.inFlight -= done;
     if (outcome === 'acknowledged') counters.bytes += batch.messages.bytes.length;
     this.#bytesInFlight -= batch.messages.bytes.length;
   }
@@ -313,4 +325,12 @@ export class SourceLoop {
     this.#wake = null;
     wake?.();
   }
+}
+
+const PARTITION_LAGS_MAX = 100;
+
+/** A source may have any number of partitions; as many are told as can be looked at. */
+function mostBehind(lags: NonNullable<ReturnType<NonNullable<SourceTask['lags']>>>): Meters['partitionLags'] {
+  const most = lags.length <= PARTITION_LAGS_MAX ? lags : [...lags].sort((a, b) => b.lag - a.lag).slice(0, PARTITION_LAGS_MAX);
+  return most.map(({ partition, lag }) => ({ partition: canonicalJson(partition as JsonValue), lag }));
 }

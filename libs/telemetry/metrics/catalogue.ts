@@ -1,3 +1,5 @@
+import { BATCH, LATENCY, SECONDS } from './histogram.ts';
+
 /** What a metric is: docs/metrics.md, dashboards and alert rules are made from this table. */
 export interface MetricDefinition {
   readonly kind: 'counter' | 'gauge' | 'histogram';
@@ -10,11 +12,6 @@ export interface MetricDefinition {
   /** Upper bounds, of histograms. */
   readonly buckets?: readonly number[];
 }
-
-/** Bounds in seconds, from what a send to a near broker takes to what somebody should look at. */
-const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60];
-const LATENCY = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600];
-const BATCH = [1, 10, 50, 100, 250, 500, 1000, 2500, 5000, 10000];
 
 const TASK = ['connector', 'task', 'type'] as const;
 const ONE = ['connector', 'task'] as const;
@@ -95,7 +92,7 @@ export const metrics = {
   ),
 
   // What tasks do.
-  rocketmq_connect_task_bytes_total: counter('bytes', TASK, 'Bytes of messages stored in the log, or read from it and put.'),
+  rocketmq_connect_task_bytes_total: counter('bytes', TASK, 'Bytes of messages stored in the log, or read from it.'),
   rocketmq_connect_task_offset_commits_total: counter(
     '',
     [...TASK, 'outcome'],
@@ -126,13 +123,13 @@ export const metrics = {
   rocketmq_connect_source_task_send_duration_seconds: histogram(
     'seconds',
     ONE,
-    'From the first send of a batch until the log has stored it, repetitions included.',
+    'From the send of a batch until the log has stored it, repetitions included.',
     SECONDS,
   ),
   rocketmq_connect_source_task_end_to_end_latency_seconds: histogram(
     'seconds',
     ONE,
-    "From the timestamp of a poll's first record until the first batch sent after it is stored; once per poll, where records have timestamps.",
+    "From the timestamp of a poll's first record until the log has stored all of the poll; once per poll, where records have timestamps.",
     LATENCY,
   ),
   rocketmq_connect_source_task_lag: gauge('', ONE, 'How far the task is behind its source, in the unit of the connector (records, bytes).'),
@@ -173,13 +170,13 @@ export const metrics = {
   rocketmq_connect_task_record_errors_total: counter(
     '',
     [...TASK, 'stage'],
-    'Errors of records, by the stage of the data path.',
+    'Records that failed for good, by the stage of the data path.',
     'task-error-metrics: total-record-errors',
   ),
   rocketmq_connect_task_record_failures_total: counter(
     '',
     TASK,
-    'Records that failed for good: skipped, dead-lettered, or the end of the task.',
+    'Attempts at records that failed, the repeated ones included.',
     'task-error-metrics: total-record-failures',
   ),
   rocketmq_connect_task_retries_total: counter(
@@ -312,11 +309,15 @@ export const metrics = {
   rocketmq_connect_rpc_client_requests_total: counter(
     '',
     ['service', 'method', 'code'],
-    'gRPC calls of this process that ended, by status.',
+    'gRPC calls and streams of this process that ended; code ok, or the kind of the error.',
   ),
   rocketmq_connect_rpc_client_request_duration_seconds: histogram('seconds', ['service', 'method'], 'Time of unary calls.', SECONDS),
   rocketmq_connect_rpc_client_requests_in_flight: gauge('', [], 'gRPC calls and streams of this process that are open.'),
-  rocketmq_connect_rpc_server_requests_total: counter('', ['service', 'method', 'code'], 'gRPC calls served that ended, by status.'),
+  rocketmq_connect_rpc_server_requests_total: counter(
+    '',
+    ['service', 'method', 'code'],
+    'gRPC calls and streams served that ended; code ok, or the kind of the error.',
+  ),
   rocketmq_connect_rpc_server_request_duration_seconds: histogram('seconds', ['service', 'method'], 'Time of unary calls served.', SECONDS),
   rocketmq_connect_rpc_server_requests_in_flight: gauge('', [], 'gRPC calls and streams that are being served.'),
   rocketmq_connect_rest_requests_total: counter('', ['method', 'route', 'status'], 'REST requests served, by route and status.'),

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { Metrics } from '@rocketmq-connect/telemetry/metrics/registry';
+import { parseExposition, seriesValue } from '../../test/support/exposition.ts';
+import { VirtualClock } from '../../test/support/virtual-clock.ts';
+import { type ObservabilityServer, serveObservability } from './observability-server.ts';
+import { Stages } from './stages.ts';
+
+describe('the port of /metrics and /health', () => {
+  const metrics = new Metrics();
+  const opened: ObservabilityServer[] = [];
+  let stages: Stages;
+
+  beforeEach(() => {
+    stages = new Stages(new VirtualClock());
+  });
+  afterEach(async () => {
+    for (const server of opened.splice(0)) await server.close();
+  });
+  const open = async (): Promise<string> => {
+    const server = await serveObservability('127.0.0.1', 0, metrics, stages);
+    opened.push(server);
+    return server.url;
+  };
+  const get = async (url: string, headers: Record<string, string> = {}) => {
+    const response = await fetch(url, { headers });
+    return { status: response.status, type: response.headers.get('content-type') ?? '', text: await response.text() };
+  };
+
+  it('shows metrics in the format that was asked for', async () => {
+    metrics.add('rocketmq_connect_log_lines_total', { level: 'info' });
+    const url = await open();
+    const plain = await get(`${url}/metrics`);
+    assert.match(plain.type, /^text\/plain; version=0\.0\.4/);
+    assert.equal(seriesValue(parseExposition(plain.text, 'prometheus'), 'rocketmq_connect_log_lines_total'), 1);
+    const open1 = await get(`${url}/metrics?x`, { accept: 'application/openmetrics-text; version=1.0.0' });
+    assert.match(open1.type, /^application\/openmetrics-text; version=1\.0\.0/);
+    assert.equal(seriesValue(parseExposition(open1.text, 'openmetrics'), 'rocketmq_connect_log_lines_total'), 1);
+  });
+
+  it('S062: is alive at once, ready when no required stage blocks, and says which one does and why', async () => {
+    const start = stages.add('start', 'the process is starting');
+    const log = stages.add('message log', 'no name server answers', false);
+    const url = await open();
+    assert.equal((await get(`${url}/health/live`)).status, 200);
+    const blocked = await get(`${url}/health/ready`);
+    assert.equal(blocked.status, 503);
+    assert.match(JSON.parse(blocked.text).message, /start: the process is starting/);
+    start.ready();
+    const degraded = await get(`${url}/health`);
+    assert.equal(degraded.status, 200);
+    const { status, message, stages: shown } = JSON.parse(degraded.text);
+    assert.equal(status, 'healthy');
+    assert.match(message, /ready to handle requests.*But message log: no name server answers/);
+    assert.deepEqual(
+      shown.map(({ stage, state }: { stage: string; state: string }) => `${stage} ${state}`),
+      ['start ready', 'message log degraded'],
+    );
+    log.ready();
+    assert.equal(JSON.parse((await get(`${url}/health`)).text).message, 'Worker has completed startup and is ready to handle requests.');
+    start.trouble('the process is stopping');
+    assert.equal((await get(`${url}/health`)).status, 503);
+  });
+
+  it('answers nothing else', async () => {
+    const url = await open();
+    assert.equal((await get(`${url}/connectors`)).status, 404);
+    assert.equal((await fetch(`${url}/metrics`, { method: 'POST' })).status, 405);
+  });
+
+  it('names the setting where its port is taken', async () => {
+    const port = Number(new URL(await open()).port);
+    await assert.rejects(serveObservability('127.0.0.1', port, metrics, stages), { kind: 'config', field: 'metrics.port' });
+  });
+});

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ParsedFamily, parseExposition, seriesValue } from './support/exposition.ts';
+import { type StandaloneProcess, startStandalone, waitFor } from './support/standalone.ts';
+
+describe('what a process tells of itself', function () {
+  this.timeout(60_000);
+  let cwd: string;
+  let process: StandaloneProcess;
+
+  before(async () => {
+    cwd = mkdtempSync(join(tmpdir(), 'rmqc-observability-'));
+    process = await startStandalone({ dataDir: join(cwd, 'data'), cwd, args: ['--offsets-commit-interval-ms', '200'] });
+  });
+  after(async () => {
+    await process.kill();
+    rmSync(cwd, { recursive: true, force: true });
+  });
+
+  const scrape = async (format: 'prometheus' | 'openmetrics' = 'prometheus'): Promise<ReadonlyMap<string, ParsedFamily>> => {
+    const accept = format === 'openmetrics' ? 'application/openmetrics-text' : 'text/plain';
+    const response = await fetch(`${process.url}/metrics`, { headers: { accept } });
+    return parseExposition(await response.text(), format);
+  };
+
+  it('shows the ledger, states, times and lags of its tasks, and its clients, at /metrics', async () => {
+    const source = { connector: 'quickstart-source', task: '0' };
+    const sink = { connector: 'quickstart-sink', task: '0' };
+    let families = await scrape();
+    const value = (name: string, labels: Readonly<Record<string, string>>): number => seriesValue(families, name, labels) ?? -1;
+    const settled = async (): Promise<boolean> => {
+      families = await scrape();
+      const put = value('rocketmq_connect_task_settled_records_total', { ...sink, outcome: 'acknowledged' });
+      return put > 0 && put === value('rocketmq_connect_task_settled_records_total', { ...source, outcome: 'acknowledged' });
+    };
+    await waitFor(settled, 'the sink has put what the source has sent');
+    for (const task of [source, sink]) {
+      const polled = value('rocketmq_connect_task_polled_records_total', task);
+      assert.equal(value('rocketmq_connect_task_settled_records_total', { ...task, outcome: 'acknowledged' }), polled);
+      assert.equal(value('rocketmq_connect_task_ledger_imbalance_records', task), 0);
+      assert.equal(value('rocketmq_connect_task_in_flight_records', task), 0);
+      assert.equal(value('rocketmq_connect_task_state', { ...task, state: 'RUNNING' }), 1);
+      assert.ok(value('rocketmq_connect_task_bytes_total', task) > 0);
+    }
+    assert.ok(value('rocketmq_connect_source_task_poll_duration_seconds_count', source) > 0);
+    assert.ok(value('rocketmq_connect_source_task_send_duration_seconds_count', source) > 0);
+    assert.ok(value('rocketmq_connect_sink_task_put_duration_seconds_count', sink) > 0);
+    assert.ok(value('rocketmq_connect_sink_task_end_to_end_latency_seconds_count', sink) > 0);
+    assert.equal(value('rocketmq_connect_sink_task_queue_lag_records', { ...sink, queue: '0' }), 0);
+    const commits = { ...sink, outcome: 'stored' };
+    await waitFor(async () => {
+      families = await scrape();
+      return value('rocketmq_connect_task_offset_commits_total', commits) > 0;
+    }, 'a commit is stored');
+    assert.ok(value('rocketmq_connect_message_log_requests_total', { operation: 'send', outcome: 'ok' }) > 0);
+    assert.ok(value('rocketmq_connect_metadata_store_requests_total', { operation: 'txn', outcome: 'ok' }) > 0);
+    assert.ok(value('rocketmq_connect_rpc_server_requests_total', { method: 'Read', code: 'ok' }) > 0);
+    assert.ok(value('rocketmq_connect_rest_requests_total', { route: '/metrics' }) > 0);
+    assert.equal(value('rocketmq_connect_scheduler_leading', {}), 1);
+    assert.equal(value('rocketmq_connect_worker_session_live', {}), 1);
+    assert.ok(value('process_cpu_seconds_total', {}) > 0);
+    assert.equal(value('rocketmq_connect_ready', {}), 1);
+    await scrape('openmetrics');
+  });
+});
