@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { type StandaloneProcess, startStandalone, waitFor } from './support/standalone.ts';
 
 interface Status {
@@ -175,6 +177,21 @@ describe('the life of connectors', function () {
       await shows('s043', 'RUNNING: RUNNING');
       assert.deepEqual(await offsets('s043'), [], 'nobody made the topic');
       await remove('s043');
+    });
+  }
+
+  for (const command of ['create', 'apply']) {
+    it(`S055: a connector of a JSON file that is to begin STOPPED does so (connectors ${command})`, async () => {
+      const file = join(cwd, 's055.json');
+      const config = { 'connector.class': 'FileStreamSource', file: writeLines('s055.txt', 3), topic: 's055' };
+      writeFileSync(file, JSON.stringify({ name: 's055', config, initial_state: 'STOPPED' }));
+      const env = { PATH: process.env['PATH'], RMQC_URL: mesh.url };
+      const bin = new URL('../cli/bin/rocketmq-connect.js', import.meta.url).pathname;
+      await promisify(execFile)(process.execPath, [bin, 'connectors', command, '-f', file], { env });
+      assert.equal(await shown('s055'), 'STOPPED:');
+      await put('s055/resume');
+      await shows('s055', 'RUNNING: RUNNING');
+      await remove('s055');
     });
   }
 
