@@ -39,6 +39,26 @@ describe('commits', () => {
     ]);
   });
 
+  it('tasks that start together share what is read, which is never older than their question', async () => {
+    const { generation, tokens } = await mesh.running('c');
+    let reads = 0;
+    mesh.store.faults = ({ txn }) => {
+      const isRead = txn?.then.every(({ op }) => op === 'range') === true;
+      if (isRead) reads++;
+      return isRead ? { answerDelayMs: 1000 } : undefined;
+    };
+    const position = async (): Promise<string | undefined> => (await mesh.commits.read({ connector: 'c', task: 0 })).offsets[0]?.offsetJson;
+    const first = position();
+    await mesh.clock.advance(500);
+    assert.deepEqual(await results({ generation, token: tokens[0] ?? 0n, offsets: [sourceOffset('/a', 5)] }), [OK]);
+    const later = Array.from({ length: 20 }, position);
+    assert.equal(await mesh.run(first), undefined);
+    assert.deepEqual(new Set(await mesh.run(Promise.all(later))), new Set(['{"position":5}']));
+    assert.equal(reads, 2);
+    await mesh.run(position());
+    assert.equal(reads, 3);
+  });
+
   it('knows a source partition by its content, and an empty offset removes it', async () => {
     const { generation, tokens } = await mesh.running('c');
     const at = { generation, token: tokens[0] ?? 0n };

@@ -5,14 +5,16 @@ import type { CommitRequest, CommitResponse, CommitServiceDefinition, ReadRespon
 import { StoredCommit, StoredOffset, StoredSinkState } from '@rocketmq-connect/proto/storage';
 import { CommitQueue } from './commit-queue.ts';
 import type { ConfigContext } from './context.ts';
+import { sharedReads } from './shared-reads.ts';
 
 /** Commits of positions, and the read that a new owner starts from. */
 export function commitHandlers(context: ConfigContext, stopping: AbortSignal): Handlers<CommitServiceDefinition> {
   // One queue over all streams: a task that changed its connection must not overtake itself.
   const queue = new CommitQueue(context);
+  const readOf = sharedReads((connector) => read(context, connector));
   return {
     commit: (requests) => answers(queue, requests, stopping),
-    read: ({ connector }) => read(context, connector),
+    read: ({ connector }) => readOf(connector),
   };
 }
 
