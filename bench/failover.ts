@@ -37,14 +37,22 @@ let clusters = 0;
 try {
   const wanted = values.only.split(',');
   if (wanted.includes('placement')) await import('./placement.ts');
-  if (wanted.includes('kill')) for (const ttl of values.ttls.split(',')) await killRunner(Number(ttl));
-  if (wanted.includes('add')) await addRunner();
-  if (wanted.includes('create')) await createConnectors(Number(values.connectors));
-  if (wanted.includes('commits')) await commitOffsets(Number(values.tasks));
+  if (wanted.includes('kill')) for (const ttl of values.ttls.split(',')) await measured('kill', () => killRunner(Number(ttl)));
+  if (wanted.includes('add')) await measured('add', addRunner);
+  if (wanted.includes('create')) await measured('create', () => createConnectors(Number(values.connectors)));
+  if (wanted.includes('commits')) await measured('commits', () => commitOffsets(Number(values.tasks)));
 } finally {
   await store.close();
   await etcd.stop();
   rmSync(folder, { recursive: true, force: true });
+}
+
+/** What goes wrong with one figure keeps no other from being taken. */
+async function measured(what: string, measure: () => Promise<void>): Promise<void> {
+  await measure().catch((error: Error) => {
+    print(`${what} could not be measured`, error.message.slice(0, 500));
+    process.exitCode = 1;
+  });
 }
 
 /** Two runners with 40 tasks each, of one connector that follows 80 files; one is killed. */
