@@ -9,7 +9,14 @@ export function level(board: Board, limit: number, pinned: ReadonlySet<number>):
   if (board.runners.length < 2) return;
   const held = unitsByRunner(board, pinned);
   const pairs = (): Uint8Array => new Uint8Array(board.runners.length ** 2);
-  const search: Search = { board, held, heaviest: heaviestOf(board), barren: { task: pairs(), connector: pairs() } };
+  const order = (): Int32Array => Int32Array.from(board.runners.keys());
+  const search: Search = {
+    board,
+    held,
+    heaviest: heaviestOf(board),
+    barren: { task: pairs(), connector: pairs() },
+    order: { task: order(), connector: order() },
+  };
   for (let moves = 0; moves < limit; moves++) {
     const move = bestMove(search);
     if (move === null) return;
@@ -35,6 +42,8 @@ interface Search {
    * such a pair; the next round sees that, and a round that moves nothing has searched them all.
    */
   readonly barren: Readonly<Record<Kind, Uint8Array>>;
+  /** Runners, as they were last sorted by their fullness. */
+  readonly order: Readonly<Record<Kind, Int32Array>>;
 }
 
 interface Move {
@@ -78,7 +87,8 @@ function bestMoveOf(search: Search, kind: Kind, floor: Move | null): Move | null
   const quick = extremeMove(search, kind, full, floor?.gain ?? 0);
   if (quick !== undefined) return quick;
   const width = full.length;
-  const byFullness = Int32Array.from(full.keys()).sort((a, b) => (full[b] ?? 0) - (full[a] ?? 0) || a - b);
+  const byFullness = search.order[kind];
+  sortByFullness(byFullness, full);
   const sorted = Float64Array.from(byFullness, (runner) => full[runner] ?? 0);
   let best: Move | null = null;
   let gain = floor?.gain ?? 0;
@@ -104,6 +114,22 @@ function bestMoveOf(search: Search, kind: Kind, floor: Move | null): Move | null
     }
   }
   return best;
+}
+
+/** The fullest first. One move changes the place of two: insertion has little to do. */
+function sortByFullness(order: Int32Array, full: Float64Array): void {
+  for (let i = 1; i < order.length; i++) {
+    const runner = order[i] ?? 0;
+    const own = full[runner] ?? 0;
+    let at = i;
+    for (; at > 0; at--) {
+      const before = order[at - 1] ?? 0;
+      const its = full[before] ?? 0;
+      if (its > own || (its === own && before < runner)) break;
+      order[at] = before;
+    }
+    order[at] = runner;
+  }
 }
 
 /**
