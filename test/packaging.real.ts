@@ -36,6 +36,7 @@ const releases: Readonly<Record<string, object>> = {
     tolerations: [{ key: 'connect', operator: 'Exists' }],
     taskRunner: {
       labels: { disk: 'ssd' },
+      zone: 'here',
       plugins: ['my-connector', 'local/one.ts'],
       volumes: [{ name: 'local', configMap: { name: 'plugins' } }],
       volumeMounts: [{ name: 'local', mountPath: '/app/plugins/local' }],
@@ -146,6 +147,8 @@ describe('the packaging', function () {
         }
         for (const { spec } of objects) {
           if (spec?.scaleTargetRef !== undefined) assert.ok(keys.includes(`${spec.scaleTargetRef.kind}/${spec.scaleTargetRef.name}`));
+          for (const { port } of spec?.endpoints ?? [])
+            assert.ok(objects.some((object) => object.kind === 'Service' && object.spec?.ports?.some(({ name }) => name === port)));
           if (spec?.serviceName !== undefined) assert.ok(keys.includes(`Service/${spec.serviceName}`));
         }
       });

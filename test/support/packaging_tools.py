@@ -41,9 +41,9 @@ def validate(version, manifests):
 TILT = {
     "docker_build": "ref context build_args dockerfile dockerfile_contents live_update match_in_env_vars ignore only entrypoint target ssh"
     " network secret extra_tag container_args cache_from pull platform",
-    "exec_action": "command",
     "fall_back_on": "files",
     "helm": "pathToChart name namespace values set kube_version skip_crds",
+    "http_get_action": "port host scheme path",
     "k8s_resource": "workload new_name port_forwards extra_pod_selectors trigger_mode resource_deps objects auto_init pod_readiness links"
     " labels",
     "k8s_yaml": "yaml allow_duplicates",

@@ -94,12 +94,15 @@ spec:
         - { name: RMQC_ID, valueFrom: { fieldRef: { fieldPath: metadata.name } } }
         - { name: RMQC_ADVERTISE, value: $(POD_IP) }
         - { name: RMQC_BIND, value: {{ $root.Values.bind | quote }} }
+        - { name: RMQC_METRICS_HOST, value: {{ $root.Values.bind | quote }} }
+        - { name: RMQC_METRICS_PORT, value: "9464" }
         {{- include "connect.secretVariables" $root.Values.secrets | nindent 8 }}
         {{- with .env }}{{ toYaml . | nindent 8 }}{{ end }}
         {{- include "connect.secretVariables" $values.secrets | nindent 8 }}
         {{- with $root.Values.env }}{{ toYaml . | nindent 8 }}{{ end }}
       ports:
         - { name: grpc, containerPort: 9083 }
+        - { name: metrics, containerPort: 9464 }
         {{- if eq .component "gateway" }}
         - { name: rest, containerPort: 8083 }
         {{- end }}
@@ -108,19 +111,19 @@ spec:
       lifecycle: { preStop: { exec: { command: [sleep, '5'] } } }
       {{- end }}
       startupProbe:
-        exec: { command: [rocketmq-connect, health] }
-        periodSeconds: 3
-        failureThreshold: 40
-        timeoutSeconds: 10
+        httpGet: { port: metrics, path: /health/ready }
+        periodSeconds: 2
+        failureThreshold: 60
+        timeoutSeconds: 5
       readinessProbe:
-        exec: { command: [rocketmq-connect, health] }
-        periodSeconds: 20
-        timeoutSeconds: 10
+        httpGet: { port: metrics, path: /health/ready }
+        periodSeconds: 5
+        timeoutSeconds: 5
       livenessProbe:
-        exec: { command: [rocketmq-connect, health, --alive] }
-        periodSeconds: 60
-        timeoutSeconds: 10
-        failureThreshold: 3
+        httpGet: { port: metrics, path: /health/live }
+        periodSeconds: 10
+        timeoutSeconds: 5
+        failureThreshold: 6
       securityContext:
         allowPrivilegeEscalation: false
         readOnlyRootFilesystem: {{ $root.Values.readOnlyRootFilesystem }}
