@@ -37,7 +37,7 @@ module.exports = {
       severity: 'error',
       from: { path: '^services/task-runner-service/hosts/(thread|process|host)-main' },
       to: {
-        path: '^(libs/(mesh|telemetry/(?!metrics/histogram\\.ts)|metadata-store|cluster|placement)|proto)/|node_modules/(pino|fastify|egg-logger|@opentelemetry)',
+        path: '^(libs/(mesh|telemetry/(?!metrics/histogram\\.ts|log-levels\\.ts)|metadata-store|cluster|placement)|proto)/|node_modules/(pino|fastify|egg-logger|@opentelemetry)',
         reachable: true,
       },
     },

@@ -12,6 +12,7 @@ import { EtcdStore } from '@rocketmq-connect/metadata-store/etcd';
 import { CommitRequest, CommitResult } from '@rocketmq-connect/proto/commit';
 import { PluginHostServiceDefinition } from '@rocketmq-connect/proto/plugin';
 import { StoredOffset, StoredOwner, StoredSpec } from '@rocketmq-connect/proto/storage';
+import { Loggers } from '@rocketmq-connect/telemetry/loggers';
 import { createLogger } from '@rocketmq-connect/telemetry/pino';
 
 const TASKS = 1_000;
@@ -27,7 +28,7 @@ const queue = new CommitQueue({
   keys,
   clock: systemClock,
   random: Math.random,
-  log: createLogger({ level: 'warn', pretty: false }),
+  log: createLogger({ loggers: new Loggers('warn', Date.now), pretty: false }),
   rpc,
   runnerEndpoints: () => [],
   allowLiteralSecrets: false,

@@ -64,4 +64,16 @@ describe('what a process tells of itself', function () {
     assert.equal(value('rocketmq_connect_ready', {}), 1);
     await scrape('openmetrics');
   });
+
+  it('changes the level of one connector at once, where its tasks run, too', async () => {
+    await process.request('PUT', '/admin/loggers/connectors.quickstart-sink', { level: 'DEBUG' });
+    await process.request('POST', '/connectors/quickstart-sink/restart?includeTasks=true');
+    const debug = /"level":"debug".*"connector":"quickstart-sink".*RUNNING/;
+    await waitFor(() => debug.test(process.output()), 'its lines of level debug');
+    assert.doesNotMatch(process.output(), /"level":"debug"(?!.*quickstart-sink)/);
+    const loggers = await process.request<Record<string, { level: string }>>('GET', '/admin/loggers');
+    assert.equal(loggers['connectors.quickstart-sink']?.level, 'DEBUG');
+    await process.request('PUT', '/admin/loggers/root?scope=cluster', { level: 'WARN' });
+    assert.equal((await process.request<{ level: string }>('GET', '/admin/loggers/gateway')).level, 'WARN');
+  });
 });

@@ -1,5 +1,6 @@
 import type { QueueAddress, QueueLag } from '@rocketmq-connect/message-log';
 import type { PlainError } from '@rocketmq-connect/sdk';
+import type { LevelTable, LogLevel } from '@rocketmq-connect/telemetry/log-levels';
 import type { Histogram } from '@rocketmq-connect/telemetry/metrics/histogram';
 import type { SpanData } from '@rocketmq-connect/tracing';
 
@@ -24,7 +25,7 @@ export type HostCommand =
   | { readonly type: 'ask'; readonly id: number; readonly question: HostQuestion }
   /** Answered by `pong` as soon as the event loop turns. */
   | { readonly type: 'ping' }
-  | { readonly type: 'setLogLevel'; readonly level: LogLevel };
+  | { readonly type: 'setLogLevels'; readonly levels: LevelTable };
 
 export type HostEvent =
   /** Loaded and listening. */
@@ -58,8 +59,6 @@ export type HostEvent =
   /** Finished spans of sampled batches, and how many were dropped since the last ones because there were too many. */
   | { readonly type: 'spans'; readonly spans: readonly SpanData[]; readonly dropped: number }
   | { readonly type: 'logs'; readonly lines: readonly HostLogLine[] };
-
-export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
 export interface HostLogLine {
   readonly level: LogLevel;

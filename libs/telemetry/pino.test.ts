@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { ConfigError } from '@rocketmq-connect/sdk';
+import type { LogLevel } from './log-levels.ts';
+import { Loggers } from './loggers.ts';
 import { createLogger, type LoggerOptions } from './pino.ts';
 
 describe('createLogger', () => {
@@ -15,12 +17,12 @@ describe('createLogger', () => {
   });
 
   it('changes the level at run time for children that exist already', () => {
-    const { log, json } = capture({ level: 'warn' });
+    const { log, loggers, json } = capture({}, 'warn');
     const child = log.child({ connector: 'orders' });
     child.info('hidden');
-    log.level = 'debug';
+    loggers.set('root', 'debug');
     child.debug('shown');
-    log.level = 'silent';
+    loggers.set('root', 'silent');
     child.error('hidden again');
     assert.deepEqual(
       json().map((line) => line['msg']),
@@ -28,11 +30,23 @@ describe('createLogger', () => {
     );
   });
 
-  it('refuses a level that does not exist and names those that do', () => {
-    const { log } = capture({});
-    assert.throws(() => {
-      log.level = 'loud' as 'info';
-    }, /'loud' is not a log level; there are trace, debug, info, warn, error, silent/);
+  it('judges a line by the logger that it belongs to: a service, a connector, a task', () => {
+    const { log, loggers, json } = capture({});
+    const service = log.child({ service: 'task-runner' }).child({ runner: 'r1' });
+    const task = service.child({ connector: 'orders', task: 1 });
+    assert.deepEqual(loggers.set('connectors.orders', 'debug'), ['connectors.orders', 'connectors.orders.1']);
+    service.debug('hidden');
+    task.debug('shown 1');
+    service.debug('shown 2', { connector: 'orders', task: 0 });
+    loggers.set('connectors.orders.1', 'silent');
+    task.error('hidden');
+    assert.deepEqual(loggers.set('task-runner', 'trace'), ['task-runner']);
+    service.debug('shown 3');
+    log.child({ connector: 'other' }).debug('hidden');
+    assert.deepEqual(
+      json().map((line) => line['msg']),
+      ['shown 1', 'shown 2', 'shown 3'],
+    );
   });
 
   it('masks secrets at any depth, in children, maps and arrays', () => {
@@ -91,14 +105,15 @@ describe('createLogger', () => {
   });
 });
 
-function capture(options: Partial<LoggerOptions>) {
+function capture(options: Partial<LoggerOptions>, level: LogLevel = 'info') {
+  const loggers = new Loggers(level, () => 0);
   const written: string[] = [];
   const log = createLogger({
-    level: 'info',
+    loggers,
     pretty: false,
     color: false,
     destination: { write: (line) => written.push(line) },
     ...options,
   });
-  return { log, lines: () => written, json: () => written.map((line) => JSON.parse(line) as Record<string, unknown>) };
+  return { log, loggers, lines: () => written, json: () => written.map((line) => JSON.parse(line) as Record<string, unknown>) };
 }

@@ -1,13 +1,14 @@
 import type { TraceContext } from '@rocketmq-connect/tracing';
 import pino from 'pino';
 import type { Logger } from './index.ts';
+import { type LogLevel, loggerName, ROOT } from './log-levels.ts';
+import type { Loggers } from './loggers.ts';
 import { plainFields } from './plain-fields.ts';
 import { prettyLine } from './pretty-line.ts';
 
-export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
-
 export interface LoggerOptions {
-  readonly level: LogLevel;
+  /** Whose levels hold, also for children that were made before they were changed. */
+  readonly loggers: Loggers;
   /** Single lines for people instead of JSON. */
   readonly pretty: boolean;
   /** Takes whole lines; default standard output. */
@@ -20,16 +21,11 @@ export interface LoggerOptions {
   readonly onLine?: (level: LogLevel) => void;
 }
 
-/** The logger of a process. Its level holds for every child, also for those made before it was changed. */
-export interface RootLogger extends Logger {
-  level: LogLevel;
-}
-
 /**
  * JSON lines `{level, time, msg, …}` or lines for people, written synchronously: what was logged before a crash is there. Values of keys
  * that name secrets are masked at any depth.
  */
-export function createLogger(options: LoggerOptions): RootLogger {
+export function createLogger(options: LoggerOptions): Logger {
   const out = options.destination ?? pino.destination({ dest: 1, sync: true });
   const color = options.color ?? (process.stdout.isTTY === true && (process.env['NO_COLOR'] ?? '') === '');
   const destination = options.pretty ? { write: (line: string) => out.write(prettyLine(line, color)) } : out;
@@ -45,14 +41,7 @@ export function createLogger(options: LoggerOptions): RootLogger {
     },
     destination,
   );
-  const root = { least: options.level, onLine: options.onLine ?? (() => undefined) };
-  return Object.defineProperty(loggerOver(sink, root), 'level', {
-    get: () => root.least,
-    set: (level: LogLevel) => {
-      if (!(level in severity)) throw new RangeError(`'${level}' is not a log level; there are ${Object.keys(severity).join(', ')}`);
-      root.least = level;
-    },
-  }) as RootLogger;
+  return loggerOver(sink, ROOT, options);
 }
 
 /** OpenTelemetry's names for them outside its own format. Of a trace that is not sampled nothing can be looked up. */
@@ -60,13 +49,13 @@ function traceFields(span: TraceContext | undefined): Record<string, string> {
   return span?.sampled === true ? { trace_id: span.traceId, span_id: span.spanId } : {};
 }
 
-const severity: Readonly<Record<LogLevel, number>> = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, silent: 60 };
-
-function loggerOver(sink: pino.Logger, root: { readonly least: LogLevel; readonly onLine: (level: LogLevel) => void }): Logger {
+function loggerOver(sink: pino.Logger, name: string, options: Pick<LoggerOptions, 'loggers' | 'onLine'>): Logger {
+  const { loggers, onLine } = options;
+  loggers.know(name);
   const at = (level: 'debug' | 'info' | 'warn' | 'error') => {
     return (message: string, fields?: Readonly<Record<string, unknown>>): void => {
-      if (severity[level] < severity[root.least]) return;
-      root.onLine(level);
+      if (!loggers.lets(fields === undefined ? name : loggerName(fields, name), level)) return;
+      onLine?.(level);
       sink[level](fields === undefined ? {} : plainFields(fields), message);
     };
   };
@@ -75,6 +64,6 @@ function loggerOver(sink: pino.Logger, root: { readonly least: LogLevel; readonl
     info: at('info'),
     warn: at('warn'),
     error: at('error'),
-    child: (fields) => loggerOver(sink.child(plainFields(fields)), root),
+    child: (fields) => loggerOver(sink.child(plainFields(fields)), loggerName(fields, name), options),
   };
 }

@@ -6,6 +6,7 @@ import { SimulatedNetwork, SimulatedRpc } from '@rocketmq-connect/mesh/simulated
 import { ConnectorServiceDefinition } from '@rocketmq-connect/proto/connector';
 import { ConnectError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import { Loggers } from '@rocketmq-connect/telemetry/loggers';
 import { Metrics } from '@rocketmq-connect/telemetry/metrics/registry';
 import { fakeConfigService } from '../../test/support/fake-config-service.ts';
 import { gatewayBefore, type RestReply } from '../../test/support/gateway.ts';
@@ -207,6 +208,8 @@ describe('the gateway on a socket', () => {
       version: '0.1.0',
       clusterId: 'default',
       metrics: new Metrics(),
+      loggers: new Loggers('info', () => 0),
+      processes: endpoints,
       health: () => ({ status: 200, json: { status: 'healthy' } }),
     });
     opened.push(gateway);

@@ -1,6 +1,7 @@
 import type { Endpoints, Rpc } from '@rocketmq-connect/mesh';
 import { cannotListen, joinAddress } from '@rocketmq-connect/mesh/address';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import type { Loggers } from '@rocketmq-connect/telemetry/loggers';
 import type { Metrics } from '@rocketmq-connect/telemetry/metrics/registry';
 import { noTracer, type Tracer } from '@rocketmq-connect/tracing';
 import { createClients } from './clients.ts';
@@ -8,6 +9,7 @@ import { docsRoutes } from './docs.ts';
 import { createHttpServer } from './http-server.ts';
 import { connectorRoutes } from './kafka/connectors.ts';
 import { lifecycleRoutes } from './kafka/lifecycle.ts';
+import { loggerRoutes } from './kafka/loggers.ts';
 import { offsetRoutes } from './kafka/offsets.ts';
 import { pluginRoutes } from './kafka/plugins.ts';
 import { rootRoutes } from './kafka/root.ts';
@@ -32,6 +34,9 @@ export interface GatewayOptions {
   readonly version: string;
   readonly clusterId: string;
   readonly metrics: Metrics;
+  readonly loggers: Loggers;
+  /** The addresses of all processes that are known, by gRPC. */
+  readonly processes: () => readonly string[];
   /** What this process says of itself at /health. */
   readonly health: () => { readonly status: number; readonly json: Readonly<Record<string, unknown>> };
 }
@@ -67,6 +72,7 @@ export function gatewayRoutes(options: Omit<GatewayOptions, 'log' | 'tracer' | '
   const clients = createClients(rpc, configEndpoints);
   const routes = [
     ...rootRoutes(clients, options),
+    ...loggerRoutes(options.loggers, rpc, options.processes),
     ...observabilityRoutes(options.metrics, options.health),
     ...connectorRoutes(clients),
     ...lifecycleRoutes(clients),

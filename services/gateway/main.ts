@@ -8,10 +8,15 @@ import { createGateway, type GatewayOptions } from './index.ts';
 export async function gateway(context: ProcessContext): Promise<ProcessService & { readonly url: () => string }> {
   const { rpc, settings, version } = context;
   checkRestExposure(settings);
+  const configEndpoints = await context.endpointsOf('config');
+  const schedulerEndpoints = await context.endpointsOf('scheduler');
+  const runners = await context.endpointsOf('runner');
+  // Where nobody registers nobody finds them.
+  const gateways = settings.etcd.length > 0 ? await context.endpointsOf('gateway') : () => [];
   const server = createGateway({
     rpc,
-    configEndpoints: await context.endpointsOf('config'),
-    schedulerEndpoints: await context.endpointsOf('scheduler'),
+    configEndpoints,
+    schedulerEndpoints,
     runnerEndpoints: await context.runnerEndpoints(),
     log: context.log.child({ service: 'gateway' }),
     tracer: context.tracing.tracer,
@@ -21,6 +26,8 @@ export async function gateway(context: ProcessContext): Promise<ProcessService &
     version,
     clusterId: settings.cluster,
     metrics: context.metrics,
+    loggers: context.loggers,
+    processes: () => [configEndpoints, schedulerEndpoints, runners, gateways].flatMap((endpoints) => [...endpoints()]),
     health: () => healthBody(context.stages),
   });
   let url = '';

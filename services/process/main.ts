@@ -10,11 +10,13 @@ import type { EtcdConnection } from '@rocketmq-connect/metadata-store/connection
 import { tracedStore } from '@rocketmq-connect/metadata-store/traced';
 import type { Clock, Random } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import { Loggers } from '@rocketmq-connect/telemetry/loggers';
 import { type Emit, Metrics } from '@rocketmq-connect/telemetry/metrics/registry';
 import { createLogger } from '@rocketmq-connect/telemetry/pino';
 import type { TraceContext } from '@rocketmq-connect/tracing';
 import { advertisedAddress } from './advertised.ts';
 import { checkExposure } from './exposure.ts';
+import { loggerService } from './logger-service.ts';
 import { measuredRpc } from './measured-rpc.ts';
 import { measuredStore } from './measured-store.ts';
 import { serveObservability } from './observability-server.ts';
@@ -38,6 +40,7 @@ export interface ProcessContext {
   readonly baseDirectory: string;
   readonly version: string;
   readonly log: Logger;
+  readonly loggers: Loggers;
   readonly metrics: Metrics;
   /** What the process needs to serve, and what of it is there. */
   readonly stages: Stages;
@@ -62,7 +65,7 @@ export interface ProcessContext {
 }
 
 /** What others look for. */
-export type PeerKind = 'config' | 'scheduler' | 'runner';
+export type PeerKind = 'config' | 'scheduler' | 'runner' | 'gateway';
 
 /** One service as its main file composes it. `start` runs when the gRPC port is open, `stop` in reverse order of the starts. */
 export interface ProcessService {
@@ -99,7 +102,8 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
   checkExposure(settings);
   const metrics = new Metrics();
   const tracing = createTracing(process.env, systemClock, Math.random);
-  const log = processLogger(settings, metrics, () => tracing.tracer.active());
+  const loggers = new Loggers(settings.log.level, () => systemClock.now());
+  const log = processLogger(settings, loggers, metrics, () => tracing.tracer.active());
   const undo: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const step of undo.splice(0).reverse())
@@ -161,6 +165,7 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
       baseDirectory,
       version: VERSION,
       log,
+      loggers,
       metrics,
       stages,
       clock: systemClock,
@@ -189,7 +194,7 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
     metrics.from((emit) => emit('rocketmq_connect_build_info', { version, services: names.join(','), id: context.id }, 1));
     const bound = await rpc.serve(
       joinAddress(settings.bind, settings.grpc.port),
-      services.flatMap((service) => service.implementations),
+      [...services.flatMap((service) => service.implementations), loggerService(loggers)],
       serving,
     );
     server = bound;
@@ -241,10 +246,10 @@ function emitStages(emit: Emit, stages: Stages): void {
   for (const { stage, state } of stages.list()) emit('rocketmq_connect_stage_ready', { stage }, state === 'ready' ? 1 : 0);
 }
 
-function processLogger({ log }: Settings, metrics: Metrics, activeSpan: () => TraceContext | undefined): Logger {
+function processLogger({ log }: Settings, loggers: Loggers, metrics: Metrics, activeSpan: () => TraceContext | undefined): Logger {
   const terminal = process.stdout.isTTY === true;
   return createLogger({
-    level: log.level,
+    loggers,
     activeSpan,
     onLine: (level) => metrics.add('rocketmq_connect_log_lines_total', { level }),
     pretty: log.format === 'auto' ? terminal : log.format === 'pretty',

@@ -38,7 +38,7 @@ export class Peers {
   /** Resolves when the registrations were read once, so that the first call finds somebody. */
   async endpointsOf(kind: PeerKind): Promise<Endpoints> {
     const { settings, own } = this.#deps;
-    const given = settings.peers[kind];
+    const given = kind === 'gateway' ? [] : settings.peers[kind];
     if (given.length > 0) return () => given;
     if (own !== null && settings.etcd.length === 0) return () => [own()].filter((address) => address !== '');
     const cache = this.#caches.get(kind) ?? (await this.#follow(kind));

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { HostCommand, HostEvent } from '@rocketmq-connect/pipeline/host-protocol';
 import type { HostExit, TaskHost, TaskHostListener, TaskHosts } from '@rocketmq-connect/pipeline/task-host';
+import { Loggers } from '@rocketmq-connect/telemetry/loggers';
 import { quietLogger } from '../../test/support/quiet-logger.ts';
 import { VirtualClock } from '../../test/support/virtual-clock.ts';
 import { type Home, type HostedUnit, HostPool, type Placement } from './host-pool.ts';
@@ -56,10 +57,12 @@ function given(hostCount = 2) {
   const clock = new VirtualClock();
   const hosts = new FakeHosts();
   const unkillable: string[] = [];
+  const loggers = new Loggers('info', () => 0);
   const pool = new HostPool({
     hosts: { thread: hosts },
     clock,
     log: quietLogger,
+    loggers,
     hostCount,
     idleMs: 10_000,
     killTimeoutMs: 1000,
@@ -68,7 +71,7 @@ function given(hostCount = 2) {
     onSpans: () => undefined,
     onUnkillable: (message) => unkillable.push(message),
   });
-  return { clock, hosts, pool, unkillable };
+  return { clock, hosts, pool, loggers, unkillable };
 }
 
 const shared: Home = { kind: 'thread', group: '' };
@@ -93,6 +96,17 @@ function placeForEver(pool: HostPool, units: readonly string[]): { culprits: str
 }
 
 describe('the host pool', () => {
+  it('tells every host the levels of loggers, when it opens and when they change', () => {
+    const { hosts, pool, loggers } = given();
+    const told = (host: number) =>
+      hosts.all[host]?.commands.flatMap((command) => (command.type === 'setLogLevels' ? [command.levels] : []));
+    pool.place('a', 1, shared, deaf);
+    loggers.set('connectors.a', 'debug');
+    pool.place('b', 1, shared, deaf);
+    assert.deepEqual(told(0), [{ root: 'info', 'connectors.a': 'debug' }]);
+    assert.deepEqual(told(1), [{ root: 'info', 'connectors.a': 'debug' }]);
+  });
+
   it('has hosts ready for units that are about to come, as many as they would get, and ends them when they do not come', async () => {
     const { clock, hosts, pool } = given(3);
     pool.place('a', 1, shared, deaf);

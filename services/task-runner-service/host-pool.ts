@@ -1,7 +1,9 @@
-import type { HostCommand, HostEvent, LogLevel, LogMeters, TaskCounters, TaskMeters } from '@rocketmq-connect/pipeline/host-protocol';
+import type { HostCommand, HostEvent, LogMeters, TaskCounters, TaskMeters } from '@rocketmq-connect/pipeline/host-protocol';
 import type { HostExit, HostKind, TaskHosts } from '@rocketmq-connect/pipeline/task-host';
 import { type Clock, ConfigError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import type { LevelTable, LogLevel } from '@rocketmq-connect/telemetry/log-levels';
+import type { Loggers } from '@rocketmq-connect/telemetry/loggers';
 import type { SpanData } from '@rocketmq-connect/tracing';
 import { describeError, type Failure, fromError, harm } from './failure.ts';
 import { noLogMeters, sumOfLogMeters } from './meter-totals.ts';
@@ -12,6 +14,8 @@ export interface HostPoolOptions {
   readonly hosts: { readonly thread: TaskHosts; readonly process?: TaskHosts };
   readonly clock: Clock;
   readonly log: Logger;
+  /** Whose levels hold in hosts as well. */
+  readonly loggers: Loggers;
   /** Hosts of one group at most; suspects get hosts of their own. */
   readonly hostCount: number;
   /** A host without work ends after this. */
@@ -66,10 +70,12 @@ export class HostPool {
   readonly #exits = new Map<string, { kind: HostKind; reason: HostExit['reason']; count: number }>();
   #pastLogMeters = noLogMeters;
   #opened = 0;
-  #level: LogLevel | null = null;
 
   constructor(options: HostPoolOptions) {
     this.#options = options;
+    options.loggers.onChange(() => {
+      for (const host of this.#hosts) this.#tellLevels(host);
+    });
   }
 
   /** `weight` 0 for what hardly works (a connector's watch). Throws where the runner has no such hosts. */
@@ -136,11 +142,6 @@ export class HostPool {
       giveBack,
       kill: () => (host.units.size > 0 ? giveBack() : this.#kill(host)),
     };
-  }
-
-  setLogLevel(level: LogLevel): void {
-    this.#level = level;
-    for (const host of this.#hosts) host.handle.send({ type: 'setLogLevel', level });
   }
 
   /** What all hosts measured at the message log, those that are gone included: counts only grow. */
@@ -210,8 +211,13 @@ export class HostPool {
       onExit: (exit) => this.#onExit(host, exit),
     });
     this.#hosts.add(host);
-    if (this.#level !== null) host.handle.send({ type: 'setLogLevel', level: this.#level });
+    // Hosts begin with info.
+    if (!isDefault(this.#options.loggers.table)) this.#tellLevels(host);
     return host;
+  }
+
+  #tellLevels({ handle }: PooledHost): void {
+    handle.send({ type: 'setLogLevels', levels: this.#options.loggers.table });
   }
 
   #onEvent(host: PooledHost, event: HostEvent): void {
@@ -348,6 +354,10 @@ function noProcesses(): ConfigError {
     field: 'tasks.isolation',
     remedy: 'Use thread, or a RocketMQ cluster (rocketmq.namesrv).',
   });
+}
+
+function isDefault(levels: LevelTable): boolean {
+  return levels.root === 'info' && Object.keys(levels).length === 1;
 }
 
 function writeLine(log: Logger, level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void {

@@ -7,6 +7,7 @@ import { CommitServiceDefinition, TaskSetServiceDefinition } from '@rocketmq-con
 import type { TaskStats } from '@rocketmq-connect/proto/runner';
 import type { Clock, Random } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import { Loggers } from '@rocketmq-connect/telemetry/loggers';
 import type { Metrics } from '@rocketmq-connect/telemetry/metrics/registry';
 import type { SpanData } from '@rocketmq-connect/tracing';
 import { CommitStream } from './commit-stream.ts';
@@ -30,6 +31,8 @@ export interface TaskRunnerDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** Default: loggers of its own, at level info. */
+  readonly loggers?: Loggers;
   readonly rpc: Rpc;
   readonly configEndpoints: Endpoints;
   /** Unique in the cluster. */
@@ -76,10 +79,12 @@ export function createTaskRunner(deps: TaskRunnerDeps): TaskRunner {
   const { store, keys, clock, random, rpc, id, version } = deps;
   const settings = { ...defaultRunnerSettings, ...deps.settings };
   const log = deps.log.child({ runner: id });
+  const loggers = deps.loggers ?? new Loggers('info', () => clock.now());
   const pool = new HostPool({
     hosts: { thread: deps.hosts, ...(deps.processHosts === undefined ? {} : { process: deps.processHosts }) },
     clock,
     log,
+    loggers,
     hostCount: settings.hostCount,
     idleMs: settings.hostIdleMs,
     killTimeoutMs: settings.hostKillTimeoutMs,
@@ -126,6 +131,7 @@ export function createTaskRunner(deps: TaskRunnerDeps): TaskRunner {
         version,
         clock,
         pool,
+        loggers,
         session: () => runner.session,
         stats: () => runner.stats(),
         rssBytes: deps.rssBytes,

@@ -74,6 +74,7 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
     },
     rssBytes: () => process.memoryUsage.rss(),
     metrics: context.metrics,
+    loggers: context.loggers,
   });
   return {
     name: 'task-runner-service',

@@ -1,7 +1,7 @@
 import { type Implementation, implement } from '@rocketmq-connect/mesh';
-import type { LogLevel } from '@rocketmq-connect/pipeline/host-protocol';
 import { RunnerServiceDefinition, type TaskStats } from '@rocketmq-connect/proto/runner';
 import { type Clock, ConfigError, ConnectError, sleep } from '@rocketmq-connect/sdk';
+import { type Loggers, setLevel } from '@rocketmq-connect/telemetry/loggers';
 import type { HostPool } from './host-pool.ts';
 
 export interface RunnerServiceOptions {
@@ -9,6 +9,7 @@ export interface RunnerServiceOptions {
   readonly version: string;
   readonly clock: Clock;
   readonly pool: HostPool;
+  readonly loggers: Loggers;
   readonly session: () => string;
   readonly stats: () => TaskStats[];
   /** Of this process; injected, since it is the process's and not the service's. */
@@ -19,7 +20,6 @@ export interface RunnerServiceOptions {
 
 const INTERVAL_DEFAULT_MS = 1000;
 const INTERVAL_MIN_MS = 100;
-const levels: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 /** One runner asked directly: who it is, what its tasks have done, how much its hosts say. */
 export function runnerService(options: RunnerServiceOptions): Implementation {
@@ -65,13 +65,7 @@ export function runnerService(options: RunnerServiceOptions): Implementation {
     },
     setLogLevel: async ({ logger, level, runner }) => {
       checkIsMeant(runner);
-      if (logger !== 'hosts') {
-        throw new ConnectError('notFound', `there is no logger ${logger}`, { code: 'NOT_FOUND', field: 'logger', remedy: 'hosts' });
-      }
-      const known = levels.find((name) => name === level);
-      if (known === undefined)
-        throw new ConfigError(`there is no level ${level}`, { field: 'level', remedy: `one of ${levels.join(', ')}` });
-      pool.setLogLevel(known);
+      setLevel(options.loggers, logger, level);
       return {};
     },
   });

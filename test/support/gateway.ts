@@ -5,6 +5,7 @@ import type { RunnerEndpoints } from '@rocketmq-connect/gateway/v1/runner-client
 import type { Implementation } from '@rocketmq-connect/mesh';
 import { SimulatedNetwork, SimulatedRpc } from '@rocketmq-connect/mesh/simulated';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import { Loggers } from '@rocketmq-connect/telemetry/loggers';
 import { Metrics } from '@rocketmq-connect/telemetry/metrics/registry';
 import { noTracer } from '@rocketmq-connect/tracing';
 
@@ -28,8 +29,9 @@ export async function gatewayBefore(implementations: readonly Implementation[], 
   const endpoints = () => [server.address];
   const rpc = new SimulatedRpc(network, 'gateway');
   const metrics = new Metrics();
+  const loggers = new Loggers('info', () => 1_000);
   const health = () => ({ status: 200, json: { status: 'healthy' } });
-  const about = { version: '0.1.0', clusterId: 'default', metrics, health };
+  const about = { version: '0.1.0', clusterId: 'default', metrics, loggers, processes: endpoints, health };
   const routes = gatewayRoutes({
     rpc,
     configEndpoints: endpoints,
@@ -41,6 +43,7 @@ export async function gatewayBefore(implementations: readonly Implementation[], 
   return {
     routes,
     network,
+    loggers,
     close: () => http.close(),
     async request(method: string, url: string, { headers = {}, body }: RestCall = {}): Promise<RestReply> {
       const text = body === undefined || typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);

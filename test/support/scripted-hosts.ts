@@ -129,7 +129,7 @@ export class ScriptedHost implements TaskHost {
 
   #handle(command: HostCommand): void {
     if (command.type === 'ask') return this.#answer(command);
-    if (command.type === 'setLogLevel') return;
+    if (command.type === 'setLogLevels') return;
     if (command.type === 'ping') return this.say({ type: 'pong' });
     if (command.type === 'startTask') return this.#startTask(command.unit, command.start);
     if (command.type === 'startConnector') {

@@ -19,6 +19,7 @@ import { Questions } from '@rocketmq-connect/task-runner-service/questions';
 import { defaultRestartPolicy } from '@rocketmq-connect/task-runner-service/restart-policy';
 import { SessionUnits } from '@rocketmq-connect/task-runner-service/session-units';
 import { UnitFigures } from '@rocketmq-connect/task-runner-service/unit-figures';
+import { Loggers } from '@rocketmq-connect/telemetry/loggers';
 import { quietLogger, recordingLogger } from './quiet-logger.ts';
 import { ScriptedHosts } from './scripted-hosts.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -185,6 +186,7 @@ export class TestRunner {
       hosts: { thread: this.hosts },
       clock,
       log: quietLogger,
+      loggers: new Loggers('info', () => 0),
       hostCount: 2,
       idleMs: 10_000,
       killTimeoutMs: 1000,

@@ -1,17 +1,17 @@
 import type { Clock, TaskLogger } from '@rocketmq-connect/sdk';
+import { isLoud, type LevelTable, type LogLevel, levelOf, loggerName, ROOT } from '@rocketmq-connect/telemetry/log-levels';
 import { hideSecrets } from '../config/secrets.ts';
-import type { HostLogLine, LogLevel } from '../host-protocol.ts';
+import type { HostLogLine } from '../host-protocol.ts';
 
 const FLUSH_MS = 100;
 const FLUSH_LINES = 100;
-const LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 /** Collects log lines and hands them over in batches. */
 export class HostLogs {
   readonly #clock: Clock;
   readonly #post: (lines: readonly HostLogLine[]) => void;
   #lines: HostLogLine[] = [];
-  #least = LEVELS.indexOf('info');
+  #levels: LevelTable = { root: 'info' };
   #cancel: (() => void) | null = null;
 
   constructor(clock: Clock, post: (lines: readonly HostLogLine[]) => void) {
@@ -19,8 +19,8 @@ export class HostLogs {
     this.#post = post;
   }
 
-  setLevel(level: LogLevel): void {
-    this.#least = LEVELS.indexOf(level);
+  setLevels(levels: LevelTable): void {
+    this.#levels = levels;
   }
 
   /** A logger whose lines carry `fields`, as they are at the time of the line, and no secret. */
@@ -28,12 +28,13 @@ export class HostLogs {
     const at =
       (level: LogLevel) =>
       (message: string, more: Readonly<Record<string, unknown>> = {}): void => {
-        if (LEVELS.indexOf(level) < this.#least) return;
+        const own = fields();
+        if (!isLoud(level, levelOf(this.#levels, loggerName(own, ROOT)))) return;
         const line = {
           level,
           atMs: this.#clock.now(),
           message: hideSecrets(String(message), secrets),
-          fields: plain({ ...fields(), ...more }, secrets),
+          fields: plain({ ...own, ...more }, secrets),
         };
         this.#add(line);
       };

@@ -392,11 +392,11 @@ describe('host runtime', () => {
     assert.deepEqual(batches, [100, 50]);
     assert.deepEqual(world.lines[0]?.fields, { connector: 'c', task: 0, phase: 'start', i: 0, big: '1' });
     assert.ok(stats <= 2, `${stats} stats`);
-    world.runtime().handle({ type: 'setLogLevel', level: 'debug' });
+    world.runtime().handle({ type: 'setLogLevels', levels: { root: 'warn', 'connectors.c': 'debug' } });
     await world.stop();
     world.start({ 'connector.class': 'Chatty' });
     await world.started();
-    world.runtime().handle({ type: 'setLogLevel', level: 'silent' });
+    world.runtime().handle({ type: 'setLogLevels', levels: { root: 'silent' } });
     await world.stop();
     assert.equal(world.clock.pendingTimers, 0);
   });

@@ -113,8 +113,8 @@ export function createHostRuntime(options: HostOptions): HostRuntime {
         return options.post({ type: 'pong' });
       case 'ask':
         return void answer(host, command.id, command.question, ended.signal);
-      case 'setLogLevel':
-        return host.logs.setLevel(command.level);
+      case 'setLogLevels':
+        return host.logs.setLevels(command.levels);
     }
   };
 
