@@ -18,13 +18,13 @@ export interface SpanExportOptions {
   readonly resource: Readonly<Record<string, AttributeValue>>;
   readonly version: string;
   readonly clock: Clock;
-  /** Spans did not arrive, and will not. */
-  readonly onLost: (count: number, error: unknown) => void;
+  /** What became of spans. `dropped`: they came faster than they could be sent; `failed`: of `error`. */
+  readonly onDone: (outcome: 'sent' | 'dropped' | 'failed', count: number, error?: unknown) => void;
 }
 
 /** Sends spans to where OTEL_* say, in batches, with OpenTelemetry's exporters: loading them takes a while, so import this file when tracing. */
 export async function openSpanExport(options: SpanExportOptions): Promise<SpanQueue> {
-  const { settings, version, clock, onLost } = options;
+  const { settings, version, clock, onDone } = options;
   const { queue } = settings;
   const exporter = await exporterOf(settings);
   const given = detectResources({ detectors: [resourceAttributesEnvDetector, serviceNameEnvDetector] });
@@ -35,7 +35,7 @@ export async function openSpanExport(options: SpanExportOptions): Promise<SpanQu
     spansMax: queue.spansMax,
     batchMax: Math.min(queue.batchMax, queue.spansMax),
     async deliver(spans, dropped) {
-      if (dropped > 0) onLost(dropped, 'they came faster than they could be sent');
+      if (dropped > 0) onDone('dropped', dropped, 'they came faster than they could be sent');
       try {
         await exported(
           exporter,
@@ -43,8 +43,9 @@ export async function openSpanExport(options: SpanExportOptions): Promise<SpanQu
           queue.timeoutMs,
           clock,
         );
+        onDone('sent', spans.length);
       } catch (error) {
-        onLost(spans.length, error);
+        onDone('failed', spans.length, error);
       }
     },
   });

@@ -101,7 +101,7 @@ const STOP_GRACE_MS = 2_000;
 export async function startProcess({ settings, baseDirectory, standalone, services: factories }: ProcessPlan): Promise<RunningProcess> {
   checkExposure(settings);
   const metrics = new Metrics();
-  const tracing = createTracing(process.env, systemClock, Math.random);
+  const tracing = createTracing(process.env, systemClock, Math.random, metrics);
   const loggers = new Loggers(settings.log.level, () => systemClock.now());
   const log = processLogger(settings, loggers, metrics, () => tracing.tracer.active());
   const undo: (() => Promise<void>)[] = [];

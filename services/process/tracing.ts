@@ -1,5 +1,6 @@
 import type { Clock, Random } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import type { Metrics } from '@rocketmq-connect/telemetry/metrics/registry';
 import { noTracer, type SpanData, type Tracer } from '@rocketmq-connect/tracing';
 import { ProcessTracer } from '@rocketmq-connect/tracing/process-tracer';
 import type { SamplerSettings } from '@rocketmq-connect/tracing/sampler';
@@ -32,7 +33,7 @@ const SAY_EVERY_MS = 60_000;
 const CLOSE_MS = 2_000;
 
 /** By the standard OTEL_* variables: docs/observability.md. Throws `ConfigError` for those that are not understood. */
-export function createTracing(env: Environment, clock: Clock, random: Random): Tracing {
+export function createTracing(env: Environment, clock: Clock, random: Random, metrics: Metrics): Tracing {
   const settings = tracingSettings(env);
   if (settings === null) return noTracing;
   let queue: SpanQueue | null = null;
@@ -52,7 +53,17 @@ export function createTracing(env: Environment, clock: Clock, random: Random): T
         'service.instance.id': id,
         'service.version': version,
       };
-      queue = await openSpanExport({ settings, resource, version, clock, onLost: lossLog(log, clock) });
+      const say = lossLog(log, clock);
+      queue = await openSpanExport({
+        settings,
+        resource,
+        version,
+        clock,
+        onDone: (outcome, count, error) => {
+          metrics.add('rocketmq_connect_spans_total', { outcome }, count);
+          if (outcome !== 'sent') say(count, error);
+        },
+      });
     },
     async close() {
       const closing = new Promise<void>((resolve) => clock.after(CLOSE_MS, resolve));

@@ -28,6 +28,11 @@ export const metrics = {
   rocketmq_connect_event_loop_delay_seconds: gauge('seconds', ['host'], 'The longest that an event loop was late within its last second.'),
   rocketmq_connect_heap_bytes: gauge('bytes', ['host'], 'JavaScript heap in use.'),
   rocketmq_connect_log_lines_total: counter('', ['level'], 'Log lines that were written.'),
+  rocketmq_connect_spans_total: counter(
+    '',
+    ['outcome'],
+    'Spans of traces: sent, dropped because they came faster than they could be sent, or failed to be sent.',
+  ),
   process_cpu_seconds_total: counter('seconds', [], 'CPU time of the process, its threads included, its child processes not.'),
   process_resident_memory_bytes: gauge('bytes', [], 'Memory of the process, its threads included.'),
   process_start_time_seconds: gauge('seconds', [], 'When the process was started, in seconds since the epoch.'),

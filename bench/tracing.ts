@@ -1,0 +1,113 @@
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { OtlpReceiver } from '../test/support/otlp-receiver.ts';
+import { startStandalone, waitFor } from '../test/support/standalone.ts';
+
+/**
+ * What tracing costs: CPU seconds per million records, file → topic → file through a whole standalone, without it and with each way of
+ * sampling, when code is warm and the first spans are sent. The ways take turns, in another order each round, so that what else the machine does hits all of them. `--lines 1000000 --rounds 7`
+ */
+const { values } = parseArgs({
+  args: process.argv.slice(2),
+  options: { lines: { type: 'string', default: '1000000' }, rounds: { type: 'string', default: '7' } },
+});
+const lineCount = Number(values.lines);
+const WARM_UP_LINES = 300_000;
+const LINE_BYTES = 137;
+const ways = {
+  off: {},
+  'by default (a batch a second of each task)': { sampler: '' },
+  '1 % of batches': { sampler: 'parentbased_traceidratio', argument: '0.01' },
+  'every batch': { sampler: 'parentbased_always_on' },
+} as const satisfies Readonly<Record<string, Way>>;
+
+interface Way {
+  readonly sampler?: string;
+  readonly argument?: string;
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'rmqc-bench-'));
+const source = join(folder, 'lines.txt');
+const receiver = new OtlpReceiver();
+const endpoint = await receiver.start();
+const seconds = new Map<string, number[]>(Object.keys(ways).map((name) => [name, []]));
+const spans = new Map<string, number>();
+try {
+  const generator = new URL('generator.ts', import.meta.url).pathname;
+  spawnSync(process.execPath, [generator, '--lines', String(lineCount + WARM_UP_LINES), '--bytes', String(LINE_BYTES), '--out', source], {
+    stdio: 'inherit',
+  });
+  const all = Object.entries<Way>(ways);
+  for (let round = 0; round < Number(values.rounds); round++) {
+    for (const [name, way] of [...all.slice(round % all.length), ...all.slice(0, round % all.length)]) {
+      receiver.spans.length = 0;
+      const cpu = (await cpuSecondsOfCopy(way)) / (lineCount / 1e6);
+      seconds.get(name)?.push(cpu);
+      spans.set(name, receiver.spans.length);
+      process.stdout.write(`${round + 1}  ${cpu.toFixed(2)} s  ${receiver.spans.length} spans  ${name}\n`);
+    }
+  }
+} finally {
+  await receiver.stop();
+  rmSync(folder, { recursive: true, force: true });
+}
+const base = seconds.get('off') ?? [];
+for (const [name, figures] of seconds) {
+  const pairs = figures.map((figure, round) => (figure / (base[round] ?? Number.NaN) - 1) * 100);
+  const against =
+    name === 'off'
+      ? ''
+      : `  against off, by rounds: median ${percent(median(pairs))}, ${percent(Math.min(...pairs))} to ${percent(Math.max(...pairs))}`;
+  const spread = `${Math.min(...figures).toFixed(2)} to ${Math.max(...figures).toFixed(2)}`;
+  process.stdout.write(
+    `${name.padEnd(44)} ${median(figures).toFixed(2)} CPU s per million (${spread})  ${spans.get(name)} spans${against}\n`,
+  );
+}
+
+async function cpuSecondsOfCopy({ sampler, argument }: Way): Promise<number> {
+  const cwd = mkdtempSync(join(folder, 'run-'));
+  const [lines, copy] = [join(cwd, 'lines.txt'), join(cwd, 'copy.txt')];
+  const all = readFileSync(source);
+  const warmUpBytes = WARM_UP_LINES * LINE_BYTES;
+  writeFileSync(lines, all.subarray(0, warmUpBytes));
+  const env: Record<string, string> = {};
+  if (sampler !== undefined) env['OTEL_EXPORTER_OTLP_ENDPOINT'] = endpoint;
+  if (sampler) env['OTEL_TRACES_SAMPLER'] = sampler;
+  if (argument !== undefined) env['OTEL_TRACES_SAMPLER_ARG'] = argument;
+  const mesh = await startStandalone({ dataDir: join(cwd, 'data'), cwd, args: ['--no-quickstart'], env });
+  try {
+    const copied = (bytes: number) => waitFor(() => existsSync(copy) && statSync(copy).size === bytes, 'the copy is complete', 300_000);
+    const pid = mesh.child.pid ?? 0;
+    const create = (name: string, config: Readonly<Record<string, string>>) => mesh.request('POST', '/connectors', { name, config });
+    await create('out', { 'connector.class': 'FileStreamSource', file: lines, topic: 'bench' });
+    await create('in', { 'connector.class': 'FileStreamSink', topics: 'bench', file: copy });
+    await copied(warmUpBytes);
+    if (sampler !== undefined) await waitFor(() => receiver.spans.length > 0, 'spans are sent');
+    const before = cpuSeconds(pid);
+    appendFileSync(lines, all.subarray(warmUpBytes));
+    await copied(all.length);
+    const cpu = cpuSeconds(pid) - before;
+    await mesh.interrupt();
+    if (!readFileSync(copy).equals(all)) throw new Error('the copy is another file');
+    return cpu;
+  } finally {
+    await mesh.kill();
+    rmSync(cwd, { recursive: true, force: true });
+  }
+}
+
+function cpuSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+function median(figures: readonly number[]): number {
+  return [...figures].sort((a, b) => a - b)[figures.length >> 1] ?? Number.NaN;
+}
+
+function percent(value: number): string {
+  return `${value >= 0 ? '+' : ''}${value.toFixed(1)} %`;
+}
