@@ -123,9 +123,20 @@ async function createConnectors(count: number): Promise<void> {
     const before = await etcdLoad();
     const startedAt = performance.now();
     let next = 0;
+    let again = 0;
     const create = async (): Promise<void> => {
       for (let i = next++; i < count; i = next++) {
-        await mesh.connector(`c-${i}`, { 'connector.class': 'FileStreamSource', file: join(folder, `none-${i}.txt`), topic: 'rmqc-bench' });
+        const config = { 'connector.class': 'FileStreamSource', file: join(folder, `none-${i}.txt`), topic: 'rmqc-bench' };
+        // As a script of a user would: what is away now is asked again, and what was made after all is there then.
+        for (let made = false; !made; again += made ? 0 : 1) {
+          made = await mesh.connector(`c-${i}`, config).then(
+            () => true,
+            (error: Error) => {
+              if (!/answered (409|503)/.test(error.message)) throw error;
+              return error.message.includes('answered 409');
+            },
+          );
+        }
       }
     };
     await Promise.all(Array.from({ length: 4 }, create));
@@ -134,7 +145,7 @@ async function createConnectors(count: number): Promise<void> {
     await mesh.running(Object.fromEntries(names.map((name) => [name, 1])), 600_000);
     const runningMs = performance.now() - startedAt;
     const load = await etcdLoad();
-    print(`${count} connectors: created, all RUNNING after`, `${seconds(createdMs)} s, ${seconds(runningMs)} s`);
+    print(`${count} connectors: created, all RUNNING after; asked again for`, `${seconds(createdMs)} s, ${seconds(runningMs)} s; ${again}`);
     print('etcd meanwhile: writes, writes a connector, CPU s, watch events', loadText(before, load, count));
   } finally {
     await mesh.stop();
