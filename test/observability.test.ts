@@ -76,4 +76,12 @@ describe('what a process tells of itself', function () {
     await process.request('PUT', '/admin/loggers/root?scope=cluster', { level: 'WARN' });
     assert.equal((await process.request<{ level: string }>('GET', '/admin/loggers/gateway')).level, 'WARN');
   });
+
+  it('says at /health which stages there are, and that none blocks', async () => {
+    const health = await process.request<{ status: string; stages: { stage: string; state: string }[] }>('GET', '/health');
+    assert.equal(health.status, 'healthy');
+    const states = Object.fromEntries(health.stages.map(({ stage, state }) => [stage, state]));
+    for (const stage of ['start', 'metadata store', 'plugins', 'cluster state', 'membership', 'config-service'])
+      assert.equal(states[stage], 'ready', stage);
+  });
 });

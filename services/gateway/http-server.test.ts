@@ -210,7 +210,10 @@ describe('the gateway on a socket', () => {
       metrics: new Metrics(),
       loggers: new Loggers('info', () => 0),
       processes: endpoints,
-      health: () => ({ status: 200, json: { status: 'healthy' } }),
+      health: () => ({
+        status: 200,
+        json: { status: 'healthy', message: 'Worker has completed startup and is ready to handle requests.' },
+      }),
     });
     opened.push(gateway);
     return { gateway, network, url: (await gateway.start()).url };

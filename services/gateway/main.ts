@@ -13,6 +13,9 @@ export async function gateway(context: ProcessContext): Promise<ProcessService &
   const runners = await context.endpointsOf('runner');
   // Where nobody registers nobody finds them.
   const gateways = settings.etcd.length > 0 ? await context.endpointsOf('gateway') : () => [];
+  context.stages.look('config-service', () => (configEndpoints().length === 0 ? 'none is registered' : null));
+  context.stages.look('scheduler', () => (schedulerEndpoints().length === 0 ? 'none is registered' : null));
+  context.stages.look('task runners', () => (runners().length === 0 ? 'none is registered' : null));
   const server = createGateway({
     rpc,
     configEndpoints,

@@ -22,6 +22,7 @@ export class Stages {
   readonly #clock: Clock;
   readonly #onChange: () => void;
   readonly #reports = new Map<string, StageReport>();
+  readonly #looks = new Map<string, () => string | null>();
 
   constructor(clock: Clock, onChange: () => void = () => undefined) {
     this.#clock = clock;
@@ -31,24 +32,34 @@ export class Stages {
   /** A stage that is not ready yet, because of `detail`. Without `required` the process serves without it. */
   add(stage: string, detail: string, required = true): Stage {
     const state = required ? 'blocked' : 'degraded';
-    const set = (next: Pick<StageReport, 'state' | 'detail'>): void => {
-      const before = this.#reports.get(stage);
-      if (before?.state === next.state && before.detail === next.detail) return;
-      const sinceMs = before?.state === next.state ? before.sinceMs : this.#clock.now();
-      this.#reports.set(stage, { stage, ...next, sinceMs });
-      this.#onChange();
-    };
-    set({ state, detail });
-    return { ready: () => set({ state: 'ready', detail: '' }), trouble: (why) => set({ state, detail: why }) };
+    this.#set(stage, state, detail);
+    return { ready: () => this.#set(stage, 'ready', ''), trouble: (why) => this.#set(stage, state, why) };
+  }
+
+  /** What is looked at when somebody asks: what is wrong, or null. The process serves without it. */
+  look(stage: string, whatIsWrong: () => string | null): void {
+    this.#looks.set(stage, whatIsWrong);
   }
 
   get serves(): boolean {
-    return this.list().every(({ state }) => state !== 'blocked');
+    return [...this.#reports.values()].every(({ state }) => state !== 'blocked');
   }
 
   /** In the order in which they were added. */
   list(): readonly StageReport[] {
+    for (const [stage, whatIsWrong] of this.#looks) {
+      const detail = whatIsWrong();
+      this.#set(stage, detail === null ? 'ready' : 'degraded', detail ?? '');
+    }
     return [...this.#reports.values()];
+  }
+
+  #set(stage: string, state: StageReport['state'], detail: string): void {
+    const before = this.#reports.get(stage);
+    if (before?.state === state && before.detail === detail) return;
+    const sinceMs = before?.state === state ? before.sinceMs : this.#clock.now();
+    this.#reports.set(stage, { stage, state, detail, sinceMs });
+    this.#onChange();
   }
 }
 

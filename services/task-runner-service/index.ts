@@ -17,7 +17,7 @@ import { TaskLedgers } from './ledger.ts';
 import { loadPluginRefs, pluginHostService } from './plugin-host.ts';
 import { Questions } from './questions.ts';
 import { defaultRestartPolicy, type RestartPolicy } from './restart-policy.ts';
-import { Runner } from './runner.ts';
+import { Runner, type RunnerStage } from './runner.ts';
 import { runnerMetrics } from './runner-metrics.ts';
 import { runnerService } from './runner-service.ts';
 import { defaultRunnerSettings, type RunnerSettings } from './settings.ts';
@@ -63,6 +63,8 @@ export interface TaskRunnerDeps {
   readonly onUnkillable: (message: string) => void;
   readonly rssBytes: () => number;
   readonly metrics?: Metrics;
+  /** A stage of the process that holds it up, by name and what it waits for; default: nobody is told. */
+  readonly addStage?: (stage: string, detail: string) => RunnerStage;
 }
 
 export interface TaskRunner {
@@ -97,8 +99,14 @@ export function createTaskRunner(deps: TaskRunnerDeps): TaskRunner {
   const figures = new UnitFigures(clock);
   const questions = new Questions(pool, clock, settings.asksMax);
   const commits = rpc.client(CommitServiceDefinition, deps.configEndpoints);
+  const addStage = deps.addStage ?? (() => ({ ready: () => undefined, trouble: () => undefined }));
   const runner = new Runner({
     ...deps,
+    stages: {
+      plugins: addStage('plugins', 'a task host is loading them'),
+      clusterState: addStage('cluster state', 'it is not read yet'),
+      membership: addStage('membership', 'the runner has not joined yet'),
+    },
     leaseTtlMs: settings.leaseTtlMs,
     handOverTimeoutMs: settings.handOverTimeoutMs,
     plugins: () => loadPluginRefs(questions, settings.taskStartTimeoutMs, log),

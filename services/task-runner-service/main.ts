@@ -8,6 +8,7 @@ import { DeadlineWord } from '@rocketmq-connect/pipeline/task-host';
 import { type ProcessContext, type ProcessService, secretOf } from '@rocketmq-connect/process';
 import { checkLogExposure, isEncrypted } from '@rocketmq-connect/process/exposure';
 import { readPem } from '@rocketmq-connect/process/pem-files';
+import { ReachWatch } from '@rocketmq-connect/process/reach';
 import { ConfigError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
 import { ProcessHosts } from './hosts/process-hosts.ts';
@@ -23,6 +24,11 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
   const labels = parseLabels(settings.labels);
   const store = await context.openStore();
   const messages = await openMessages(context, log);
+  const configEndpoints = await context.endpointsOf('config');
+  context.stages.look('config-service', () => (configEndpoints().length === 0 ? 'none is registered' : null));
+  const servers = [...settings.rocketmq.namesrv, ...settings.rocketmq.proxy];
+  const reachable = new ReachWatch(servers, clock);
+  if (servers.length > 0) context.stages.look('RocketMQ', () => reachable.trouble);
   const deadline = new DeadlineWord();
   const leaseThread = context.etcd && new LeaseThread({ connection: context.etcd, deadline, clock });
   const hosts = {
@@ -40,7 +46,7 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
     clock,
     random,
     rpc,
-    configEndpoints: await context.endpointsOf('config'),
+    configEndpoints,
     log,
     version,
     id,
@@ -74,14 +80,19 @@ export async function taskRunner(context: ProcessContext): Promise<ProcessServic
     },
     rssBytes: () => process.memoryUsage.rss(),
     metrics: context.metrics,
+    addStage: (stage, detail) => context.stages.add(stage, detail),
     loggers: context.loggers,
   });
   return {
     name: 'task-runner-service',
     implementations: service.implementations,
-    start: () => service.start(),
+    start: async () => {
+      if (servers.length > 0) reachable.start();
+      await service.start();
+    },
     stop: async () => {
       await service.stop();
+      reachable.stop();
       await leaseThread?.close();
       await messages.close();
     },

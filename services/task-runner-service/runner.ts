@@ -23,6 +23,21 @@ export interface RunnerOptions {
   readonly tools: Omit<UnitTools, 'view' | 'canRun'>;
   /** What its hosts can load. */
   readonly plugins: () => Promise<RunnerPlugins>;
+  readonly stages: RunnerStages;
+}
+
+/** Something that a runner needs, for whoever asks what it waits for. */
+export interface RunnerStage {
+  ready(): void;
+  trouble(detail: string): void;
+}
+
+export interface RunnerStages {
+  readonly plugins: RunnerStage;
+  /** What is wanted and who owns what, as the metadata store has it. */
+  readonly clusterState: RunnerStage;
+  /** The lease under which the runner is a member. */
+  readonly membership: RunnerStage;
 }
 
 const REOPEN_AFTER_MS = 1_000;
@@ -61,11 +76,13 @@ export class Runner {
 
   /** Resolves when the runner is registered. Rejects with `ConfigError` when its id is taken by another process. */
   async start(): Promise<void> {
-    const { tools, handOverTimeoutMs } = this.#options;
+    const { tools, handOverTimeoutMs, stages } = this.#options;
     // Others give it their surplus as soon as it has joined.
     if (handOverTimeoutMs > 0) tools.pool.prepare({ kind: 'thread', group: '' }, HOSTS_AT_FIRST);
     this.#plugins = await this.#options.plugins();
+    stages.plugins.ready();
     await this.#caches.start();
+    stages.clusterState.ready();
     await this.#join();
   }
 
@@ -147,7 +164,10 @@ export class Runner {
       deadline,
       ...(openLease === undefined ? {} : { openLease }),
       onEnding: (reason) => this.#end(reason),
-      onTrouble: (error) => log.warn('cannot join the cluster yet, trying on', { error: error.message }),
+      onTrouble: (error) => {
+        this.#options.stages.membership.trouble(`cannot join the cluster yet: ${error.message}`);
+        log.warn('cannot join the cluster yet, trying on', { error: error.message });
+      },
       signal: this.#stopping.signal,
     });
     this.#session = session;
@@ -156,6 +176,7 @@ export class Runner {
       session.reregister().catch((error: unknown) => log.debug('the registration is gone', { error: String(error) }));
     });
     tools.figures.joined();
+    this.#options.stages.membership.ready();
     log.info('joined the cluster', { session: name });
     this.#follow();
   }
@@ -169,6 +190,7 @@ export class Runner {
     const { pool, log } = this.#options.tools;
     const session = this.#session;
     this.#session = null;
+    this.#options.stages.membership.trouble(`the lease is lost: ${reason}`);
     log.error('the session is over: every task of this runner ends', { reason });
     this.#units?.close();
     this.#units = null;
@@ -197,6 +219,7 @@ export class Runner {
     const { pool, log } = this.#options.tools;
     log.error('every task of this runner ends, and none starts until it is restarted', { error: error.message, remedy: error.remedy });
     this.#stopping.abort(error);
+    this.#options.stages.membership.trouble(error.message);
     this.#caches.stop();
     this.#units?.close();
     this.#units = null;

@@ -30,7 +30,10 @@ export async function gatewayBefore(implementations: readonly Implementation[], 
   const rpc = new SimulatedRpc(network, 'gateway');
   const metrics = new Metrics();
   const loggers = new Loggers('info', () => 1_000);
-  const health = () => ({ status: 200, json: { status: 'healthy' } });
+  const health = () => ({
+    status: 200,
+    json: { status: 'healthy', message: 'Worker has completed startup and is ready to handle requests.' },
+  });
   const about = { version: '0.1.0', clusterId: 'default', metrics, loggers, processes: endpoints, health };
   const routes = gatewayRoutes({
     rpc,
