@@ -7,8 +7,8 @@ import type { ConfigContext } from './context.ts';
 import { transact } from './transact.ts';
 
 /**
- * The topics that a connector has used, as the commits of its tasks tell: they go with these when offsets are altered or reset. Of an unknown
- * connector there are none, as in Kafka Connect.
+ * The topics that a connector has used, as the commits of its tasks tell: they go with these when offsets are altered or reset, and stay
+ * with the offsets that a deleted connector leaves to one of its name. Of an unknown connector there are none, as in Kafka Connect.
  */
 export function activeTopicHandlers(
   context: ConfigContext,
