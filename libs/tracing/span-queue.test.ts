@@ -47,6 +47,24 @@ describe('queue of spans', () => {
     assert.deepEqual(delivered[2]?.names, ['8', '9', '10', '11']);
   });
 
+  it('gives everything at once to whoever cannot wait, and nothing twice', async () => {
+    const deliver = (spans: readonly SpanData[], dropped: number): Promise<void> => {
+      delivered.push({ names: spans.map(({ name }) => name), dropped });
+      return new Promise((resolve) => clock.after(500, resolve));
+    };
+    const spans = queue({ deliver });
+    add(spans, 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i');
+    spans.addDropped(2);
+    spans.drain();
+    await clock.advance(5_000);
+    assert.deepEqual(delivered, [
+      { names: ['a', 'b', 'c', 'd'], dropped: 0 },
+      { names: ['e', 'f', 'g', 'h'], dropped: 2 },
+      { names: ['i'], dropped: 0 },
+    ]);
+    assert.equal(clock.pendingTimers, 0);
+  });
+
   it('flushes everything, one delivery after the other', async () => {
     let atOnce = 0;
     let most = 0;

@@ -49,6 +49,14 @@ export class SpanQueue {
     }
   }
 
+  /** Gives everything now, whatever is under way: for a thread that may be ended in a moment. */
+  drain(): void {
+    const { batchMax, deliver } = this.#options;
+    for (; this.#spans.length > 0; this.#dropped = 0) void deliver(this.#spans.splice(0, batchMax), this.#dropped);
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+  }
+
   #deliver(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = null;

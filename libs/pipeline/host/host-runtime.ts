@@ -54,6 +54,7 @@ export function createHostRuntime(options: HostOptions): HostRuntime {
     remove: (unit) => {
       host.stats.remove(unit);
       host.logs.flush();
+      host.spans?.queue.drain();
       units.delete(unit);
     },
   };
