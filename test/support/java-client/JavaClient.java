@@ -11,8 +11,12 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
-import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
+import java.util.Map;
+import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
+import org.apache.rocketmq.client.consumer.PullResult;
+import org.apache.rocketmq.client.consumer.PullStatus;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.common.compression.CompressionType;
 import org.apache.rocketmq.common.message.Message;
@@ -93,52 +97,66 @@ public class JavaClient {
     }
 
     private static JSONObject consume(JSONObject request) throws Exception {
-        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer("java-client-" + System.nanoTime());
-        consumer.setNamesrvAddr(nameServers);
-        consumer.setAutoCommit(false);
-        consumer.start();
-        try {
-            List<MessageQueue> queues = new ArrayList<>(consumer.fetchMessageQueues(request.getString("topic")));
-            consumer.assign(queues);
-            for (MessageQueue queue : queues) consumer.seekToBegin(queue);
-            List<MessageExt> messages = new ArrayList<>();
-            long end = System.currentTimeMillis() + request.getLongValue("timeoutMs");
-            while (messages.size() < request.getIntValue("count") && System.currentTimeMillis() < end) messages.addAll(consumer.poll(200));
-            messages.sort(Comparator.comparingInt(MessageExt::getQueueId).thenComparingLong(MessageExt::getQueueOffset));
-            JSONArray found = new JSONArray();
-            for (MessageExt message : messages) found.add(found(message));
-            return JSONObject.of("messages", found);
-        } finally {
-            consumer.shutdown();
-        }
+        List<MessageExt> messages = new ArrayList<>();
+        read(request, request.getIntValue("count"), messages::add);
+        messages.sort(Comparator.comparingInt(MessageExt::getQueueId).thenComparingLong(MessageExt::getQueueOffset));
+        JSONArray found = new JSONArray();
+        for (MessageExt message : messages) found.add(found(message));
+        return JSONObject.of("messages", found);
     }
 
     private static JSONObject dump(JSONObject request) throws Exception {
-        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer("java-client-" + System.nanoTime());
-        consumer.setNamesrvAddr(nameServers);
-        consumer.setAutoCommit(false);
-        consumer.setPullBatchSize(256);
-        consumer.start();
+        long all = 0;
+        for (MessageQueue queue : producer.fetchPublishMessageQueues(request.getString("topic"))) {
+            all += producer.maxOffset(queue) - producer.minOffset(queue);
+        }
+        long count;
         try (BufferedWriter file = Files.newBufferedWriter(Path.of(request.getString("file")))) {
-            List<MessageQueue> queues = new ArrayList<>(consumer.fetchMessageQueues(request.getString("topic")));
-            consumer.assign(queues);
-            long left = 0;
-            for (MessageQueue queue : queues) {
-                left += producer.maxOffset(queue) - producer.minOffset(queue);
-                consumer.seekToBegin(queue);
+            count = read(request, all, message -> {
+                file.write(message.getQueueId() + " " + message.getQueueOffset() + " ");
+                file.write(Base64.getEncoder().encodeToString(message.getBody() == null ? new byte[0] : message.getBody()));
+                file.write('\n');
+            });
+        }
+        if (count < all) throw new IllegalStateException("only " + count + " of " + all + " messages came");
+        return JSONObject.of("count", count);
+    }
+
+    private interface Visitor {
+        void visit(MessageExt message) throws Exception;
+    }
+
+    /**
+     * From the beginning of all queues, in order per queue, until so many messages came or the time is over. By single pulls: a lite pull consumer may
+     * lose or repeat messages at its first seek, while the pull that its assignment began is under way.
+     */
+    @SuppressWarnings("deprecation")
+    private static long read(JSONObject request, long most, Visitor visitor) throws Exception {
+        DefaultMQPullConsumer consumer = new DefaultMQPullConsumer("java-client-" + System.nanoTime());
+        consumer.setNamesrvAddr(nameServers);
+        consumer.start();
+        try {
+            long end = System.currentTimeMillis() + request.getLongValue("timeoutMs");
+            Map<MessageQueue, Long> positions = new HashMap<>();
+            for (MessageQueue queue : consumer.fetchSubscribeMessageQueues(request.getString("topic"))) {
+                positions.put(queue, consumer.minOffset(queue));
             }
             long count = 0;
-            long end = System.currentTimeMillis() + request.getLongValue("timeoutMs");
-            while (count < left) {
-                if (System.currentTimeMillis() > end) throw new IllegalStateException("only " + count + " of " + left + " messages came");
-                for (MessageExt message : consumer.poll(200)) {
-                    file.write(message.getQueueId() + " " + message.getQueueOffset() + " ");
-                    file.write(Base64.getEncoder().encodeToString(message.getBody() == null ? new byte[0] : message.getBody()));
-                    file.write('\n');
-                    count++;
+            while (count < most && System.currentTimeMillis() < end) {
+                boolean quiet = true;
+                for (Map.Entry<MessageQueue, Long> position : positions.entrySet()) {
+                    PullResult pulled = consumer.pull(position.getKey(), "*", position.getValue(), 256);
+                    position.setValue(pulled.getNextBeginOffset());
+                    if (pulled.getPullStatus() != PullStatus.FOUND) continue;
+                    quiet = false;
+                    for (MessageExt message : pulled.getMsgFoundList()) {
+                        visitor.visit(message);
+                        count++;
+                    }
                 }
+                if (quiet) Thread.sleep(20);
             }
-            return JSONObject.of("count", count);
+            return count;
         } finally {
             consumer.shutdown();
         }
