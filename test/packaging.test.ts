@@ -113,7 +113,7 @@ describe('alerts, dashboard and scaling', () => {
       const text = read(page);
       const commands = [...text.matchAll(/^(?:rmqc|rocketmq-connect) (.*?)(?: {2,}#.*)?$/gm), ...text.matchAll(/`rmqc (.*?)`/g)];
       for (const [, command = ''] of commands) assertCommand(command.split(' '), `${page}: ${command}`);
-      for (const [, path = ''] of text.matchAll(/`((?:runner|tasks|offsets|scheduler)\.\w+)`/g))
+      for (const [, path = ''] of text.matchAll(/`((?:metrics|offsets|runner|scheduler|tasks)\.\w+)`/g))
         assert.ok(paths.has(path) || path === 'tasks.max' || path === 'tasks.isolation', `${page}: ${path}`);
     }
   });
