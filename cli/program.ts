@@ -23,6 +23,9 @@ export function createProgram(): Command {
     .option('--address <address>', 'host:port of its gRPC; default: this machine and the port of the settings')
     .option('--alive', 'any answer will do, whether it serves or not')
     .action(async (options) => (await import('./health-command.ts')).health(options));
+  withSettings(program.command('doctor').description('look at what a process with these settings needs, and say what to do'))
+    .option('--json', 'print JSON')
+    .action(async (options) => (await import('./doctor-command.ts')).doctor(options));
   withSettings(program.command('config').description('print the effective settings and where each came from'))
     .option('--json', 'print JSON')
     .action(async (options) => (await import('./config-command.ts')).printConfig(options));

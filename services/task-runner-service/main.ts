@@ -138,16 +138,25 @@ async function embeddedLog({ settings, standalone, dataDirectory }: ProcessConte
 
 /** Hosts connect by themselves; here is only what they are told. */
 function remotingLog(context: ProcessContext): Messages {
-  const base = { kind: 'remoting' as const, nameServers: context.settings.rocketmq.namesrv, ...access(context) };
+  const base = {
+    kind: 'remoting' as const,
+    nameServers: context.settings.rocketmq.namesrv,
+    ...rocketmqAccess(context.settings, context.baseDirectory),
+  };
   return told(context, false, (clientId) => ({ ...base, clientId }) satisfies RemotingLogConnection);
 }
 
 function proxyLog(context: ProcessContext): Messages {
-  const base = { kind: 'proxy' as const, proxies: context.settings.rocketmq.proxy, ...access(context) };
+  const base = {
+    kind: 'proxy' as const,
+    proxies: context.settings.rocketmq.proxy,
+    ...rocketmqAccess(context.settings, context.baseDirectory),
+  };
   return told(context, true, (clientId) => ({ ...base, clientId }) satisfies ProxyLogConnection);
 }
 
-function access({ settings: { rocketmq }, baseDirectory }: ProcessContext) {
+/** How the settings have us connect to RocketMQ. Throws `ConfigError`. */
+export function rocketmqAccess({ rocketmq }: Settings, baseDirectory: string) {
   const { accessKey, namespace } = rocketmq;
   const secretKey = secretOf('rocketmq.secretKey', rocketmq.secretKey);
   if ((accessKey === '') !== (secretKey === '')) {
