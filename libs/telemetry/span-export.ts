@@ -120,8 +120,8 @@ function asTraceState(text: string): NonNullable<SpanContext['traceState']> {
   return state;
 }
 
-/** Seconds and nanoseconds. */
+/** Seconds and nanoseconds, in whole microseconds: Zipkin takes no fractions of them. */
 function time(ms: number): [number, number] {
   const seconds = Math.floor(ms / 1000);
-  return [seconds, Math.round((ms - seconds * 1000) * 1e6)];
+  return [seconds, Math.round((ms - seconds * 1000) * 1000) * 1000];
 }

@@ -58,6 +58,22 @@ describe('ProcessTracer', () => {
     assert.equal(ended.length, 1);
   });
 
+  it('ends a span outside of its trace', async () => {
+    let active: unknown = 'not asked';
+    const traced: ProcessTracer = new ProcessTracer({
+      sampler: { root: 'always', ratio: 1, parentBased: true },
+      clock,
+      random: seededRandom(1),
+      onEnd: () => {
+        active = traced.active();
+      },
+    });
+    await traced.span('above', { kind: 'server' }, async () => {
+      await traced.span('below', { kind: 'client' }, async () => undefined);
+      assert.equal(active, undefined);
+    });
+  });
+
   it('begins no trace for what only stands below others', async () => {
     const traced = tracer();
     await traced.span('in the background', { kind: 'client', onlyBelow: true }, async () => assert.equal(traced.active(), undefined));

@@ -21,7 +21,7 @@ interface Active {
 export class ProcessTracer implements Tracer {
   readonly #options: ProcessTracerOptions;
   readonly #begin: RootSampler;
-  readonly #active = new AsyncLocalStorage<Active>();
+  readonly #active = new AsyncLocalStorage<Active | undefined>();
 
   constructor(options: ProcessTracerOptions) {
     this.#options = options;
@@ -80,7 +80,19 @@ export class ProcessTracer implements Tracer {
       throw thrown;
     } finally {
       const endMs = originMs + clock.monotonic();
-      onEnd({ context, parentSpanId, name, kind, startMs, endMs, attributes, links: [], droppedLinks: 0, error });
+      // What sends spans away is no part of the trace.
+      this.#active.run(undefined, onEnd, {
+        context,
+        parentSpanId,
+        name,
+        kind,
+        startMs,
+        endMs,
+        attributes,
+        links: [],
+        droppedLinks: 0,
+        error,
+      });
     }
   }
 }
