@@ -12,6 +12,8 @@ import { type Answer, type Match, type Route, router } from './route.ts';
 
 const BODY_BYTES_MAX = 1024 * 1024;
 const REQUEST_TIMEOUT_MS = 30_000;
+/** Their traces would tell nothing, every few seconds. */
+const ASKED_BY_MACHINES = /^\/(metrics|health)(\/|$)/;
 const CLOSE_GRACE_MS = 3_000;
 
 export interface HttpServer {
@@ -77,7 +79,8 @@ export function createHttpServer(options: {
     const { route, params } = table.match(request.method, path);
     routesOf.set(request, route.path);
     if (route.negotiates !== true) checkAccept(request.headers.accept, route.mediaType ?? 'application/json');
-    return traced(request, reply, route, () => answer(request, reply, route, params));
+    const work = (): Promise<FastifyReply> => answer(request, reply, route, params);
+    return ASKED_BY_MACHINES.test(route.path) ? work() : traced(request, reply, route, work);
   };
   const answer = async (request: FastifyRequest, reply: FastifyReply, route: Route, params: Match['params']): Promise<FastifyReply> => {
     const gone = new AbortController();

@@ -222,7 +222,8 @@ export class SinkLoop {
       await this.#process(fetched, trace);
       trace?.end(null);
     } catch (error) {
-      trace?.end(error);
+      // What a stop interrupts is no failure.
+      trace?.end(this.#options.stopSignal.aborted ? null : error);
       throw error;
     }
   }
@@ -267,7 +268,7 @@ export class SinkLoop {
         }
       }
     } catch (error) {
-      trace?.put(tracedMs, records, error);
+      trace?.put(tracedMs, records, stopSignal.aborted ? null : error);
       throw error;
     }
     if (records.length === 0) this.#input.put();

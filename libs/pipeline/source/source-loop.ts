@@ -225,7 +225,8 @@ export class SourceLoop {
       await this.#dispatch.process(batch.records, poll, trace);
       trace?.dispatched(null);
     } catch (error) {
-      trace?.dispatched(error);
+      // What a stop interrupts is no failure.
+      trace?.dispatched(this.#options.stopSignal.aborted ? null : error);
       throw error;
     } finally {
       this.#dispatch.sendReady();
