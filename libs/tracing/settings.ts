@@ -73,7 +73,7 @@ function sampler(env: Environment): SamplerSettings {
   });
 }
 
-function choice<T extends string>(env: Environment, name: string, known: readonly T[], byDefault: T): T {
+export function choice<T extends string>(env: Environment, name: string, known: readonly T[], byDefault: T): T {
   const text = env[name]?.trim().toLowerCase() ?? '';
   if (text === '') return byDefault;
   const found = known.find((each) => each === text && each !== 'unset');
@@ -82,7 +82,7 @@ function choice<T extends string>(env: Environment, name: string, known: readonl
   throw new ConfigError(`${name} is '${text}', which is not supported`, { field: name, remedy: `use one of ${shown}` });
 }
 
-function count(env: Environment, name: string, byDefault: number, least: number): number {
+export function count(env: Environment, name: string, byDefault: number, least: number): number {
   const text = env[name]?.trim() ?? '';
   const value = text === '' ? byDefault : Number(text);
   if (Number.isSafeInteger(value) && value >= least) return value;

@@ -19,6 +19,7 @@ import { checkExposure } from './exposure.ts';
 import { loggerService } from './logger-service.ts';
 import { measuredRpc } from './measured-rpc.ts';
 import { measuredStore } from './measured-store.ts';
+import { pushMetrics } from './metrics-push.ts';
 import { serveObservability } from './observability-server.ts';
 import { Peers, type Registrations } from './peers.ts';
 import { meshTls } from './pem-files.ts';
@@ -183,7 +184,10 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
     };
     const services: ProcessService[] = [];
     for (const factory of factories) services.push(await factory(context));
-    await tracing.open({ service: serviceName(services), id: context.id, cluster: settings.cluster, version: VERSION }, log);
+    const identity = { service: serviceName(services), id: context.id, cluster: settings.cluster, version: VERSION };
+    await tracing.open(identity, log);
+    const push = await pushMetrics(process.env, identity, metrics, systemClock, log);
+    undo.push(() => push.close());
     if (store !== undefined)
       await checkPermissions(
         await store,

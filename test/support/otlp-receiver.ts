@@ -56,6 +56,8 @@ export class OtlpReceiver {
   async #take(request: IncomingMessage): Promise<void> {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
+    // A process that is told where traces go sends its metrics there, too.
+    if (request.url === '/v1/metrics') return;
     if (request.url !== '/v1/traces' || request.headers['content-type'] !== 'application/x-protobuf') {
       throw new Error(`${request.url} of type ${request.headers['content-type']}`);
     }
