@@ -7,6 +7,8 @@ import { type AnyPlugin, createCatalogue } from '@rocketmq-connect/pipeline/plug
 import { builtInStages } from '@rocketmq-connect/pipeline/stages/built-in';
 import { DeadlineWord } from '@rocketmq-connect/pipeline/task-host';
 import { defineSink, defineSource, Schemas, type SourceRecord, Type } from '@rocketmq-connect/sdk';
+import type { SamplerSettings } from '@rocketmq-connect/tracing/sampler';
+import { tracingSettings } from '@rocketmq-connect/tracing/settings';
 
 /**
  * CPU per record of the source loop and the sink loop, over a log that keeps nothing: what the data path itself costs. The plugin's share, as
@@ -15,6 +17,8 @@ import { defineSink, defineSource, Schemas, type SourceRecord, Type } from '@roc
 const RECORDS = Number(process.argv[2] ?? 3_000_000);
 /** Only benchmarks whose name has this. */
 const ONLY = process.argv[3] ?? '';
+/** Batches are traced: `default`, or as OTEL_TRACES_SAMPLER and its argument say. */
+const [SAMPLER = '', SAMPLER_ARGUMENT = ''] = process.argv.slice(4);
 const POLL = 2000;
 const VALUE = Buffer.from(`${'x'.repeat(136)}\n`);
 const PARTITION = { filename: '/var/log/some.log' };
@@ -102,6 +106,7 @@ async function bench(label: string, make: (done: () => void) => [AnyPlugin, Reco
     clock: systemClock,
     random: Math.random,
     deadline,
+    sampler: sampler(),
     references: { env: {}, readFile: () => '' },
     post: (event) => setImmediate(() => onEvent(event)),
   });
@@ -133,6 +138,12 @@ async function bench(label: string, make: (done: () => void) => [AnyPlugin, Reco
     `pipeline ${label}: ${perRecord.toFixed(2)} µs CPU per record, ${Math.round(RECORDS / seconds / 1000)} k records/s, ` +
       `${Math.round(process.memoryUsage().rss / 1e6)} MB\n`,
   );
+}
+
+function sampler(): SamplerSettings | null {
+  if (SAMPLER === '') return null;
+  const env = { OTEL_TRACES_SAMPLER: SAMPLER === 'default' ? '' : SAMPLER, OTEL_TRACES_SAMPLER_ARG: SAMPLER_ARGUMENT };
+  return tracingSettings({ OTEL_TRACES_EXPORTER: 'otlp', ...env })?.sampler ?? null;
 }
 
 /** Takes everything and keeps nothing; gives the same batch for ever. */
