@@ -66,13 +66,25 @@ describe('rocketmq-connect', function () {
 
   it('shows the whole error of one connector, of which the table has the beginning', async () => {
     const trace = `FILE_FAULT: ${'x'.repeat(150)}. Free the disk.`;
-    const tasks = [{ id: 0, state: 'FAILED', worker_id: 'r', trace }];
-    answers['GET /connectors/a/status'] = {
+    const counts = {
+      polled: 9,
+      acknowledged: 5,
+      deduplicated: 0,
+      filtered: 1,
+      dead_lettered: 1,
+      skipped: 0,
+      in_flight: 2,
+      imbalance: 0,
+      lag: 7,
+    };
+    const tasks = [{ id: 0, state: 'FAILED', worker_id: 'r', trace, ledger: counts }];
+    answers['GET /connectors/a/status?ledger=true'] = {
       status: 200,
       body: { name: 'a', type: 'sink', connector: { state: 'RUNNING', worker_id: 'r' }, tasks },
     };
     const { out } = await run('status', 'a');
     assert.match(out, /task 0 .*FAILED .*FILE_FAULT: x+\n/);
+    assert.match(out, /RECORDS +POLLED .*\n +task 0 +9 +5 +0 +1 +1 +0 +2 +7/);
     assert.ok(out.endsWith(`\na, task 0: ${trace}\n`), out);
   });
 

@@ -13,11 +13,23 @@ interface UnitStatus {
   readonly trace?: string;
 }
 
+interface TaskLedger {
+  readonly polled: number;
+  readonly acknowledged: number;
+  readonly deduplicated: number;
+  readonly filtered: number;
+  readonly dead_lettered: number;
+  readonly skipped: number;
+  readonly in_flight: number;
+  readonly imbalance: number;
+  readonly lag: number | null;
+}
+
 export interface ConnectorStatus {
   readonly name: string;
   readonly type: string;
   readonly connector: UnitStatus;
-  readonly tasks: readonly (UnitStatus & { readonly id: number })[];
+  readonly tasks: readonly (UnitStatus & { readonly id: number; readonly ledger?: TaskLedger | null })[];
 }
 
 /** Talks to the REST gateway. Failures reject with `ConnectError`: notFound, conflict, config, or unavailable when it cannot be reached. */

@@ -12,7 +12,7 @@ import { table } from './table.ts';
 export async function status(name: string | undefined, options: RemoteOptions & { watch?: boolean }): Promise<void> {
   const client = new GatewayClient(options.url);
   const read = async (): Promise<ConnectorStatus[]> =>
-    name === undefined ? await all(client) : [await client.request<ConnectorStatus>('GET', connectorPath(name, '/status'))];
+    name === undefined ? await all(client) : [await client.request<ConnectorStatus>('GET', connectorPath(name, '/status?ledger=true'))];
   const shown = (statuses: readonly ConnectorStatus[]): unknown => (name === undefined ? statuses : statuses[0]);
   if (!options.watch) {
     const statuses = await read();
@@ -37,7 +37,24 @@ export async function status(name: string | undefined, options: RemoteOptions & 
 
 function show(statuses: readonly ConnectorStatus[], withTraces: boolean): void {
   print(statuses);
-  if (withTraces) printTraces(statuses);
+  if (!withTraces) return;
+  for (const { tasks } of statuses) printLedgers(tasks);
+  printTraces(statuses);
+}
+
+/** What became of the records of each task, where its runner told. */
+function printLedgers(tasks: ConnectorStatus['tasks']): void {
+  const rows = tasks.flatMap(({ id, ledger }) => {
+    if (ledger === undefined || ledger === null) return [];
+    const { polled, acknowledged, deduplicated, filtered, dead_lettered, skipped, in_flight, imbalance, lag } = ledger;
+    const counts = [polled, acknowledged, deduplicated, filtered, dead_lettered, skipped, in_flight].map(String);
+    return [[`  task ${id}`, ...counts, lag === null ? '' : String(lag), imbalance === 0 ? '' : `${imbalance} RECORDS ARE MISSING`]];
+  });
+  if (rows.length === 0) return;
+  printLine('');
+  printLine(
+    table(['records', 'polled', 'acknowledged', 'deduplicated', 'filtered', 'dead-lettered', 'skipped', 'in flight', 'lag', ''], rows),
+  );
 }
 
 async function all(client: GatewayClient): Promise<ConnectorStatus[]> {

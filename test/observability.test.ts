@@ -84,4 +84,16 @@ describe('what a process tells of itself', function () {
     for (const stage of ['start', 'metadata store', 'plugins', 'cluster state', 'membership', 'config-service'])
       assert.equal(states[stage], 'ready', stage);
   });
+
+  it('shows the ledger of tasks in the status, where it is asked for', async () => {
+    type Status = { tasks: { ledger?: { polled: number; acknowledged: number; in_flight: number; imbalance: number } | null }[] };
+    const settled = async (): Promise<boolean> => {
+      const { tasks } = await process.request<Status>('GET', '/connectors/quickstart-sink/status?ledger=true');
+      const ledger = tasks[0]?.ledger;
+      return ledger?.imbalance === 0 && ledger.in_flight === 0 && ledger.polled > 0 && ledger.polled === ledger.acknowledged;
+    };
+    await waitFor(settled, 'every record that was polled is put');
+    const plain = await process.request<Status>('GET', '/connectors/quickstart-sink/status');
+    assert.ok(plain.tasks.every((task) => !('ledger' in task)));
+  });
 });

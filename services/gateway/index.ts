@@ -75,7 +75,7 @@ export function gatewayRoutes(options: Omit<GatewayOptions, 'log' | 'tracer' | '
     ...loggerRoutes(options.loggers, rpc, options.processes),
     ...observabilityRoutes(options.metrics, options.health),
     ...connectorRoutes(clients),
-    ...lifecycleRoutes(clients),
+    ...lifecycleRoutes(clients, rpc, runnerEndpoints),
     ...offsetRoutes(clients),
     ...topicRoutes(clients),
     ...pluginRoutes(clients),

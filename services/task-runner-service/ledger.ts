@@ -60,7 +60,15 @@ export class TaskLedger {
   stats(connector: string, task: number, type: ConnectorType, state: UnitState): TaskStats {
     const { lag, ...totals } = this.totals();
     const counters = Object.fromEntries(Object.entries(totals).map(([name, count]) => [name, BigInt(count)]));
-    return { id: { connector, task }, type, state, lag: BigInt(Math.round(lag)), ...(counters as Record<keyof typeof totals, bigint>) };
+    const imbalance = BigInt(this.imbalance);
+    return {
+      id: { connector, task },
+      type,
+      state,
+      imbalance,
+      lag: BigInt(Math.round(lag)),
+      ...(counters as Record<keyof typeof totals, bigint>),
+    };
   }
 
   totals(): TaskCounters & { readonly commits: number } {

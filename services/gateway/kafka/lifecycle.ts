@@ -1,16 +1,19 @@
+import type { Rpc } from '@rocketmq-connect/mesh';
 import { TargetState } from '@rocketmq-connect/proto/common';
 import type { Clients } from '../clients.ts';
 import { notFound, problem } from '../problem.ts';
 import type { RestRequest, Route } from '../route.ts';
+import type { RunnerEndpoints } from '../v1/runner-client.ts';
 import { call, flag, named } from './connectors.ts';
 import * as schemas from './schemas.ts';
 import { connectorStatus, taskStatus } from './shapes.ts';
+import { taskLedgers } from './task-ledgers.ts';
 
 const tag = 'Lifecycle';
 const yesOrNo = { type: 'boolean', default: false };
 
 /** Status, tasks, and what starts and stops them. */
-export function lifecycleRoutes({ connectors }: Clients): readonly Route[] {
+export function lifecycleRoutes({ connectors }: Clients, rpc: Rpc, runnerEndpoints: RunnerEndpoints): readonly Route[] {
   const target = (verb: string, summary: string, targetState: TargetState, status: number): Route => ({
     method: 'PUT',
     path: `/connectors/{connector}/${verb}`,
@@ -28,12 +31,18 @@ export function lifecycleRoutes({ connectors }: Clients): readonly Route[] {
       path: '/connectors/{connector}/status',
       tag,
       summary: 'What a connector and its tasks do now, and on which runner',
+      query: {
+        ledger: { description: 'also what became of the records that each task polled, where its runner answers', schema: yesOrNo },
+      },
       status: 200,
       response: schemas.connectorStatus,
-      handle: async (request) => ({
-        status: 200,
-        json: connectorStatus((await connectors.getStatus(named(request), call(request))).status),
-      }),
+      handle: async (request) => {
+        const json = connectorStatus((await connectors.getStatus(named(request), call(request))).status);
+        if (!flag(request, 'ledger')) return { status: 200, json };
+        const runners = json.tasks.map((task) => task.worker_id);
+        const ledgers = await taskLedgers(rpc, runnerEndpoints, json.name, runners, request.signal);
+        return { status: 200, json: { ...json, tasks: json.tasks.map((task) => ({ ...task, ledger: ledgers.get(task.id) ?? null })) } };
+      },
     },
     {
       method: 'GET',

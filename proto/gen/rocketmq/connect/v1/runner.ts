@@ -75,6 +75,8 @@ export interface TaskStats {
   lag: bigint;
   retries: bigint;
   commits: bigint;
+  /** Polled less settled and in flight, each counted for itself: anything but 0 is an error of ours. */
+  imbalance: bigint;
 }
 
 export interface SetLogLevelRequest {
@@ -639,6 +641,7 @@ function createBaseTaskStats(): TaskStats {
     lag: 0n,
     retries: 0n,
     commits: 0n,
+    imbalance: 0n,
   };
 }
 
@@ -718,6 +721,12 @@ export const TaskStats: MessageFns<TaskStats> = {
         throw new globalThis.Error("value provided for field message.commits of type int64 too large");
       }
       writer.uint32(112).int64(message.commits);
+    }
+    if (message.imbalance !== 0n) {
+      if (BigInt.asIntN(64, message.imbalance) !== message.imbalance) {
+        throw new globalThis.Error("value provided for field message.imbalance of type int64 too large");
+      }
+      writer.uint32(120).int64(message.imbalance);
     }
     return writer;
   },
@@ -847,6 +856,14 @@ export const TaskStats: MessageFns<TaskStats> = {
             message.commits = reader.int64() as bigint;
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.imbalance = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -883,6 +900,7 @@ export const TaskStats: MessageFns<TaskStats> = {
       lag: isSet(object.lag) ? BigInt(object.lag) : 0n,
       retries: isSet(object.retries) ? BigInt(object.retries) : 0n,
       commits: isSet(object.commits) ? BigInt(object.commits) : 0n,
+      imbalance: isSet(object.imbalance) ? BigInt(object.imbalance) : 0n,
     };
   },
 
@@ -930,6 +948,9 @@ export const TaskStats: MessageFns<TaskStats> = {
     if (message.commits !== 0n) {
       obj.commits = message.commits.toString();
     }
+    if (message.imbalance !== 0n) {
+      obj.imbalance = message.imbalance.toString();
+    }
     return obj;
   },
 
@@ -958,6 +979,7 @@ export const TaskStats: MessageFns<TaskStats> = {
     message.lag = (object.lag !== undefined && object.lag !== null) ? BigInt(object.lag) : 0n;
     message.retries = (object.retries !== undefined && object.retries !== null) ? BigInt(object.retries) : 0n;
     message.commits = (object.commits !== undefined && object.commits !== null) ? BigInt(object.commits) : 0n;
+    message.imbalance = (object.imbalance !== undefined && object.imbalance !== null) ? BigInt(object.imbalance) : 0n;
     return message;
   },
 };
