@@ -136,6 +136,7 @@ describe('a mesh of processes on one etcd and one RocketMQ', function () {
       const status = await mesh.request<{ connector: State; tasks: State[] }>('GET', `/connectors/${name}/status`, undefined, gateway);
       return [status.connector, ...status.tasks].map(({ state }) => state);
     };
+    await mesh.running(tasks);
     const [first] = mesh.all('gateway');
     const show = (state: string) => async (): Promise<boolean> => {
       const shown = await Promise.all(mesh.all('gateway').flatMap((gateway) => ['a-in', 'a-out'].map((name) => statesAt(gateway, name))));
