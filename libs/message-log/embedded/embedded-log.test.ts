@@ -110,7 +110,8 @@ describe('EmbeddedLog', () => {
             acknowledged.push(...bodies);
           } else if (step.do === 'tornWrite') {
             fault = step.bytes;
-            const bodies = Array.from({ length: step.messages }, () => 'never acknowledged');
+            // No two alike: the head of one torn write before the rest of another would be a whole batch if they held the same.
+            const bodies = Array.from({ length: step.messages }, () => `never acknowledged ${made++}`);
             await assert.rejects(client.send(queue, batchOf(bodies)), { kind: 'retriable', code: 'DISK_FULL' });
             fault = undefined;
           } else if (step.do === 'flush') {
