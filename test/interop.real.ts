@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { systemClock } from '@rocketmq-connect/configuration/system-clock';
 import type { MessageLog, QueueAddress } from '@rocketmq-connect/message-log';
 import { connectRemotingLog } from '@rocketmq-connect/message-log/remoting/client';
@@ -6,7 +7,8 @@ import { JavaClient, type JavaFound } from './support/java-client.ts';
 import { readRecords, sendRecords } from './support/real-task.ts';
 import { rocketmq, useRocketmq } from './support/rocketmq.ts';
 
-const TOPIC = 'interop';
+/** Another in each test: what comes late for one is not read by the next. */
+let topic = '';
 const LARGE = Array.from({ length: 800 }, (_, i) => `line ${i} grün`).join('; ');
 
 describe('Messages of the official Java client and ours', function () {
@@ -24,11 +26,11 @@ describe('Messages of the official Java client and ours', function () {
   beforeEach(async () => {
     const connection = { kind: 'remoting', nameServers: [rocketmq.nameServer], clientId: 'interop' } as const;
     log = connectRemotingLog(connection, { clock: systemClock, random: Math.random });
-    if ((await log.listTopics()).includes(TOPIC)) await log.deleteTopic(TOPIC);
-    ({ queues } = await log.createTopic(TOPIC, { queues: 4 }));
+    topic = `interop-${randomUUID()}`;
+    ({ queues } = await log.createTopic(topic, { queues: 4 }));
   });
   afterEach(async () => {
-    await log.deleteTopic(TOPIC);
+    await log.deleteTopic(topic);
     await log.close();
   });
 
@@ -37,10 +39,10 @@ describe('Messages of the official Java client and ours', function () {
       await sendRecords(
         log,
         [
-          { topic: TOPIC, key: 'k-1', value: 'plain', timestamp: 1_700_000_000_123 },
-          { topic: TOPIC, key: 'k-1', value: Buffer.from([0, 255, 1, 2]), headers: [{ name: 'trace', value: 'grün' }] },
+          { topic, key: 'k-1', value: 'plain', timestamp: 1_700_000_000_123 },
+          { topic, key: 'k-1', value: Buffer.from([0, 255, 1, 2]), headers: [{ name: 'trace', value: 'grün' }] },
           {
-            topic: TOPIC,
+            topic,
             key: 'k-1',
             value: 'own',
             headers: [
@@ -48,11 +50,11 @@ describe('Messages of the official Java client and ours', function () {
               { name: 'KEYS', value: ['a', 'b'] },
             ],
           },
-          { topic: TOPIC, key: 'k-1', value: null },
+          { topic, key: 'k-1', value: null },
         ],
         { 'rocketmq.tags': 'orders', 'rocketmq.message.group': 'key' },
       );
-      const found = await java.consume(TOPIC, 4);
+      const found = await java.consume(topic, 4);
       const [plain, binary, own, nothing] = found;
       assert.deepEqual([plain?.body.toString(), plain?.keys, plain?.tags], ['plain', 'k-1', 'orders']);
       assert.deepEqual(pick(plain, 'connect.timestamp', '__SHARDINGKEY'), { 'connect.timestamp': '1700000000123', __SHARDINGKEY: 'k-1' });
@@ -66,22 +68,22 @@ describe('Messages of the official Java client and ours', function () {
       const keys = ['order-1', 'order-2', 'a', 'zebra', 'The quick brown fox', '0', '99999999'];
       await sendRecords(
         log,
-        keys.map((key) => ({ topic: TOPIC, key, value: key })),
+        keys.map((key) => ({ topic, key, value: key })),
       );
       // SelectMessageQueueByHash over 4 queues: String.hashCode() of jshell.
       const hashes = [-1207111310, -1207111309, 97, 115776262, -1739336029, 48, 1290300544];
       const expected = Object.fromEntries(keys.map((key, i) => [key, Math.abs((hashes[i] ?? 0) % 4)]));
-      const found = await java.consume(TOPIC, keys.length);
+      const found = await java.consume(topic, keys.length);
       assert.deepEqual(Object.fromEntries(found.map(({ keys: key, queue }) => [key, queue])), expected);
     });
 
     it('S149: are delivered when they are due', async () => {
       const delayed = [{ name: 'rocketmq.delay.ms', value: 2_500 }];
       await sendRecords(log, [
-        { topic: TOPIC, key: 'k', value: 'later', headers: [...delayed, { name: 'h', value: 'v' }] },
-        { topic: TOPIC, key: 'k', value: 'now' },
+        { topic, key: 'k', value: 'later', headers: [...delayed, { name: 'h', value: 'v' }] },
+        { topic, key: 'k', value: 'now' },
       ]);
-      const [now, later] = await java.consume(TOPIC, 2);
+      const [now, later] = await java.consume(topic, 2);
       assert.deepEqual([now?.body.toString(), later?.body.toString()], ['now', 'later']);
       assert.deepEqual([later?.keys, pick(later, 'h')], ['k', { h: 'v' }]);
       const delayMs = (later?.storedAtMs ?? 0) - (now?.storedAtMs ?? 0);
@@ -90,8 +92,8 @@ describe('Messages of the official Java client and ours', function () {
 
     it('S149: that are to be delivered in a year are bad records', async () => {
       const records = [
-        { topic: TOPIC, value: 'a', headers: [{ name: 'rocketmq.delay.ms', value: 366 * 86_400_000 }] },
-        { topic: TOPIC, value: 'b' },
+        { topic, value: 'a', headers: [{ name: 'rocketmq.delay.ms', value: 366 * 86_400_000 }] },
+        { topic, value: 'b' },
       ];
       const failed = await sendRecords(log, records);
       assert.deepEqual([failed.error?.code, failed.error?.field], ['DELAY_TOO_LONG', 'rocketmq.delay.ms']);
@@ -103,7 +105,7 @@ describe('Messages of the official Java client and ours', function () {
   describe('its, read by us', () => {
     it('S149: have bodies, keys, tags and properties', async () => {
       const properties = { trace: 'grün', number: '42' };
-      await java.produce(TOPIC, [{ body: 'plain' }, { body: Buffer.from([0, 255, 1, 2]), keys: 'k1 k2', tags: 'paid', properties }]);
+      await java.produce(topic, [{ body: 'plain' }, { body: Buffer.from([0, 255, 1, 2]), keys: 'k1 k2', tags: 'paid', properties }]);
       const bytes = { 'value.converter': 'ByteArrayConverter', 'header.converter': 'StringConverter' };
       const [plain, full] = await readRecords(log, queues, 2, bytes);
       assert.deepEqual([plain?.value, plain?.key, plain?.headers], [Buffer.from('plain'), undefined, undefined]);
@@ -114,7 +116,7 @@ describe('Messages of the official Java client and ours', function () {
 
     for (const compression of ['ZLIB', 'LZ4', 'ZSTD'] as const) {
       it(`are decompressed: ${compression}`, async () => {
-        await java.produce(TOPIC, [{ body: LARGE, keys: 'k' }, { body: 'small' }], { compression });
+        await java.produce(topic, [{ body: LARGE, keys: 'k' }, { body: 'small' }], { compression });
         const records = await readRecords(log, queues, 2);
         assert.deepEqual(
           records.map(({ key, value }) => [key, value]),
@@ -128,7 +130,7 @@ describe('Messages of the official Java client and ours', function () {
 
     it('may be batches', async () => {
       const messages = Array.from({ length: 100 }, (_, i) => ({ body: `line ${i}`, keys: `k${i}`, tags: i % 2 === 0 ? 'even' : 'odd' }));
-      await java.produce(TOPIC, messages, { batch: true });
+      await java.produce(topic, messages, { batch: true });
       const records = await readRecords(log, queues, 100);
       assert.deepEqual(
         records.map(({ key, value }) => `${key} ${value}`),
@@ -142,7 +144,7 @@ describe('Messages of the official Java client and ours', function () {
     });
 
     it('may be delivered later', async () => {
-      await java.produce(TOPIC, [{ body: 'later', keys: 'k', delayMs: 1_500, properties: { h: 'v' } }, { body: 'now' }]);
+      await java.produce(topic, [{ body: 'later', keys: 'k', delayMs: 1_500, properties: { h: 'v' } }, { body: 'now' }]);
       const [now, later] = await readRecords(log, queues, 2);
       assert.deepEqual([now?.value, later?.value, later?.key], ['now', 'later', 'k']);
       assert.deepEqual(
@@ -157,14 +159,14 @@ describe('Messages of the official Java client and ours', function () {
   it('records of apache/rocketmq-connect are whole in our sinks', async () => {
     const row =
       '{"schema":{"optional":true,"name":"row","type":"struct","fields":[{"field":"id","optional":true,"type":"int64"}]},"payload":{"id":7}}';
-    const properties = { 'connect.timestamp': '1700000000123', 'connect-ext-host': 'h1', 'connect-ext-topic': TOPIC };
-    await java.produce(TOPIC, [{ body: row, keys: '{"schema":null,"payload":"k"}', tags: 't', properties }]);
+    const properties = { 'connect.timestamp': '1700000000123', 'connect-ext-host': 'h1', 'connect-ext-topic': topic };
+    await java.produce(topic, [{ body: row, keys: '{"schema":null,"payload":"k"}', tags: 't', properties }]);
     const json = 'org.apache.rocketmq.connect.runtime.converter.record.json.JsonConverter';
     const [record] = await readRecords(log, queues, 1, { 'key.converter': json, 'value.converter': json });
     assert.deepEqual([record?.key, record?.value, record?.timestamp], ['k', { id: 7n }, 1_700_000_000_123]);
     assert.deepEqual(Object.fromEntries(record?.headers?.map(({ name, value }) => [name, value]) ?? []), {
       host: 'h1',
-      topic: TOPIC,
+      topic,
       TAGS: 't',
     });
   });
