@@ -25,6 +25,11 @@ export function levelOf(table: LevelTable, name: string): LogLevel {
   return table.root;
 }
 
+/** The level that lets most through, of all in the table. */
+export function loosestOf(table: LevelTable): LogLevel {
+  return Object.values(table).reduce((loosest, level) => (isLoud(level, loosest) ? loosest : level));
+}
+
 export function isLoud(level: LogLevel, least: LogLevel): boolean {
   return LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(least);
 }

@@ -1,5 +1,5 @@
 import type { Clock, TaskLogger } from '@rocketmq-connect/sdk';
-import { isLoud, type LevelTable, type LogLevel, levelOf, loggerName, ROOT } from '@rocketmq-connect/telemetry/log-levels';
+import { isLoud, type LevelTable, type LogLevel, levelOf, loggerName, loosestOf, ROOT } from '@rocketmq-connect/telemetry/log-levels';
 import { hideSecrets } from '../config/secrets.ts';
 import type { HostLogLine } from '../host-protocol.ts';
 
@@ -12,6 +12,7 @@ export class HostLogs {
   readonly #post: (lines: readonly HostLogLine[]) => void;
   #lines: HostLogLine[] = [];
   #levels: LevelTable = { root: 'info' };
+  #loosest: LogLevel = 'info';
   #cancel: (() => void) | null = null;
 
   constructor(clock: Clock, post: (lines: readonly HostLogLine[]) => void) {
@@ -21,6 +22,7 @@ export class HostLogs {
 
   setLevels(levels: LevelTable): void {
     this.#levels = levels;
+    this.#loosest = loosestOf(levels);
   }
 
   /** A logger whose lines carry `fields`, as they are at the time of the line, and no secret. */
@@ -28,6 +30,8 @@ export class HostLogs {
     const at =
       (level: LogLevel) =>
       (message: string, more: Readonly<Record<string, unknown>> = {}): void => {
+        // Plugins may log each record: what no logger lets through costs no fields.
+        if (!isLoud(level, this.#loosest)) return;
         const own = fields();
         if (!isLoud(level, levelOf(this.#levels, loggerName(own, ROOT)))) return;
         const line = {
