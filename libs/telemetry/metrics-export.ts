@@ -1,18 +1,17 @@
 import type { HrTime } from '@opentelemetry/api';
-import { detectResources, resourceAttributesEnvDetector, resourceFromAttributes, serviceNameEnvDetector } from '@opentelemetry/resources';
 import {
   AggregationTemporality,
   type DataPoint,
   DataPointType,
   type MetricData,
   type PushMetricExporter,
-  type ResourceMetrics,
 } from '@opentelemetry/sdk-metrics';
-import { type Clock, RetriableError } from '@rocketmq-connect/sdk';
+import type { Clock } from '@rocketmq-connect/sdk';
 import type { AttributeValue } from '@rocketmq-connect/tracing';
 import type { MetricsExportSettings } from './metrics/export-settings.ts';
 import type { Histogram } from './metrics/histogram.ts';
 import type { Family, Metrics, Sample } from './metrics/registry.ts';
+import { exported, exportResource } from './otel-export.ts';
 
 export interface MetricsExportOptions {
   readonly settings: MetricsExportSettings;
@@ -28,8 +27,7 @@ export interface MetricsExportOptions {
 export async function openMetricsExport(options: MetricsExportOptions): Promise<{ close(): Promise<void> }> {
   const { settings, metrics, version, clock, onFailed } = options;
   const exporter = await exporterOf(settings);
-  const given = detectResources({ detectors: [resourceAttributesEnvDetector, serviceNameEnvDetector] });
-  const resource = resourceFromAttributes({ ...options.resource }).merge(given);
+  const resource = exportResource(options.resource);
   const startTime = time(clock.now());
   let closed = false;
   let cancel = (): void => undefined;
@@ -71,17 +69,6 @@ async function exporterOf({ protocol, timeoutMs: timeoutMillis }: MetricsExportS
   }
 }
 
-function exported(exporter: PushMetricExporter, data: ResourceMetrics): Promise<void> {
-  return new Promise((resolve, reject) => {
-    exporter.export(data, ({ code, error }) => {
-      if (code === EXPORTED) resolve();
-      else reject(error ?? new RetriableError('the exporter gave no reason'));
-    });
-  });
-}
-
-/** ExportResultCode.SUCCESS */
-const EXPORTED = 0;
 /** As OpenTelemetry writes them; who turns them into Prometheus' names adds what the names have here already. */
 const units = { '': '', seconds: 's', bytes: 'By', records: '{record}' } as const;
 

@@ -1,16 +1,11 @@
 import { type Link, type SpanContext, SpanKind, SpanStatusCode } from '@opentelemetry/api';
-import {
-  detectResources,
-  type Resource,
-  resourceAttributesEnvDetector,
-  resourceFromAttributes,
-  serviceNameEnvDetector,
-} from '@opentelemetry/resources';
+import type { Resource } from '@opentelemetry/resources';
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import { type Clock, RetriableError } from '@rocketmq-connect/sdk';
 import type { AttributeValue, SpanData, TraceContext } from '@rocketmq-connect/tracing';
 import type { TracingSettings } from '@rocketmq-connect/tracing/settings';
 import { SpanQueue } from '@rocketmq-connect/tracing/span-queue';
+import { exported, exportResource } from './otel-export.ts';
 
 export interface SpanExportOptions {
   readonly settings: TracingSettings;
@@ -27,8 +22,7 @@ export async function openSpanExport(options: SpanExportOptions): Promise<SpanQu
   const { settings, version, clock, onDone } = options;
   const { queue } = settings;
   const exporter = await exporterOf(settings);
-  const given = detectResources({ detectors: [resourceAttributesEnvDetector, serviceNameEnvDetector] });
-  const resource = resourceFromAttributes({ ...options.resource }).merge(given);
+  const resource = exportResource(options.resource);
   return new SpanQueue({
     clock,
     delayMs: queue.delayMs,
@@ -37,12 +31,8 @@ export async function openSpanExport(options: SpanExportOptions): Promise<SpanQu
     async deliver(spans, dropped) {
       if (dropped > 0) onDone('dropped', dropped, 'they came faster than they could be sent');
       try {
-        await exported(
-          exporter,
-          spans.map((span) => readable(span, resource, version)),
-          queue.timeoutMs,
-          clock,
-        );
+        const made = spans.map((span) => readable(span, resource, version));
+        await exportedWithin(queue.timeoutMs, exporter, made, clock);
         onDone('sent', spans.length);
       } catch (error) {
         onDone('failed', spans.length, error);
@@ -64,19 +54,13 @@ async function exporterOf({ exporter, protocol, otlpTimeoutMs: timeoutMillis }: 
   }
 }
 
-function exported(exporter: SpanExporter, spans: ReadableSpan[], timeoutMs: number, clock: Clock): Promise<void> {
+/** Rejects with `RetriableError` when it takes longer. */
+function exportedWithin(timeoutMs: number, exporter: SpanExporter, spans: ReadableSpan[], clock: Clock): Promise<void> {
   return new Promise((resolve, reject) => {
     const cancel = clock.after(timeoutMs, () => reject(new RetriableError(`the exporter did not answer within ${timeoutMs} ms`)));
-    exporter.export(spans, ({ code, error }) => {
-      cancel();
-      if (code === EXPORTED) resolve();
-      else reject(error ?? new RetriableError('the exporter gave no reason'));
-    });
+    exported(exporter, spans).finally(cancel).then(resolve, reject);
   });
 }
-
-/** ExportResultCode.SUCCESS */
-const EXPORTED = 0;
 
 function readable(span: SpanData, resource: Resource, version: string): ReadableSpan {
   const { context, parentSpanId, error } = span;

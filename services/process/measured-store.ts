@@ -1,5 +1,6 @@
 import type { Lease, MetadataStore } from '@rocketmq-connect/metadata-store';
-import { type Clock, ConnectError } from '@rocketmq-connect/sdk';
+import type { Clock } from '@rocketmq-connect/sdk';
+import { outcomeOf } from '@rocketmq-connect/telemetry/metrics/outcome';
 import type { Metrics } from '@rocketmq-connect/telemetry/metrics/registry';
 
 /** The same store, with its requests counted and timed. */
@@ -17,7 +18,7 @@ export function measuredStore(store: MetadataStore, clock: Clock, metrics: Metri
     try {
       return await call();
     } catch (error) {
-      outcome = codeOf(error);
+      outcome = outcomeOf(error);
       throw error;
     } finally {
       inFlight--;
@@ -40,7 +41,7 @@ export function measuredStore(store: MetadataStore, clock: Clock, metrics: Metri
         onEvents: (events, revision) => listener.onEvents(events, revision),
         onEnd: (error) => {
           over();
-          metrics.add('rocketmq_connect_metadata_store_watch_ends_total', { reason: codeOf(error) });
+          metrics.add('rocketmq_connect_metadata_store_watch_ends_total', { reason: outcomeOf(error) });
           listener.onEnd(error);
         },
       });
@@ -62,8 +63,4 @@ export function measuredStore(store: MetadataStore, clock: Clock, metrics: Metri
     },
     close: () => store.close(),
   };
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof ConnectError ? error.code : 'INTERNAL';
 }

@@ -1,5 +1,6 @@
 import { parseUnitId, unitId } from '@rocketmq-connect/cluster';
 import type { TaskCounters, TaskMeters } from '@rocketmq-connect/pipeline/host-protocol';
+import { emptyCounters } from '@rocketmq-connect/pipeline/task-counters';
 import type { ConnectorType, UnitState } from '@rocketmq-connect/proto/common';
 import type { TaskStats } from '@rocketmq-connect/proto/runner';
 import { histogram, observe, SECONDS } from '@rocketmq-connect/telemetry/metrics/histogram';
@@ -12,8 +13,8 @@ import { noMeters, sumOfMeters } from './meter-totals.ts';
  * flight: the next one polls them again, so its first polls count as these.
  */
 export class TaskLedger {
-  #settled: TaskCounters = zero();
-  #current: TaskCounters = zero();
+  #settled: TaskCounters = emptyCounters();
+  #current: TaskCounters = emptyCounters();
   #carried = 0;
   #commits = 0;
   #settledMeters = noMeters;
@@ -52,7 +53,7 @@ export class TaskLedger {
     const total = this.totals();
     this.#settled = { ...total, inFlight: 0 };
     this.#carried = total.inFlight;
-    this.#current = zero();
+    this.#current = emptyCounters();
     this.#settledMeters = { ...this.meters(), queueLags: [], partitionLags: [] };
     this.#currentMeters = noMeters;
   }
@@ -81,21 +82,6 @@ export class TaskLedger {
     sum.lag = this.#current.lag;
     return { ...sum, commits: this.#commits };
   }
-}
-
-function zero(): TaskCounters {
-  return {
-    polled: 0,
-    acknowledged: 0,
-    deduplicated: 0,
-    filtered: 0,
-    deadLettered: 0,
-    skipped: 0,
-    inFlight: 0,
-    bytes: 0,
-    retries: 0,
-    lag: -1,
-  };
 }
 
 /** Commits by what became of them, and how long they took. */

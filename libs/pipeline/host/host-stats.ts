@@ -4,21 +4,6 @@ import type { Meters } from '../meters.ts';
 
 const INTERVAL_MS = 500;
 
-export function emptyCounters(): TaskCounters {
-  return {
-    polled: 0,
-    acknowledged: 0,
-    deduplicated: 0,
-    filtered: 0,
-    deadLettered: 0,
-    skipped: 0,
-    inFlight: 0,
-    bytes: 0,
-    retries: 0,
-    lag: -1,
-  };
-}
-
 /** Posts the figures of units, those that changed, every 500 ms while there are units. */
 export class HostStats {
   readonly #clock: Clock;

@@ -1,6 +1,7 @@
 import type { MessageLog } from '@rocketmq-connect/message-log';
-import { type Clock, ConnectError } from '@rocketmq-connect/sdk';
+import type { Clock } from '@rocketmq-connect/sdk';
 import { type Histogram, histogram, observe, SECONDS } from '@rocketmq-connect/telemetry/metrics/histogram';
+import { outcomeOf } from '@rocketmq-connect/telemetry/metrics/outcome';
 import type { LogMeters } from '../host-protocol.ts';
 
 /** The same log, with its requests counted and timed: per batch, with nothing per record. */
@@ -20,7 +21,7 @@ export function meterLog(log: MessageLog, clock: Clock): { readonly log: Message
       count(operation, 'ok');
       return result;
     } catch (error) {
-      count(operation, codeOf(error));
+      count(operation, outcomeOf(error));
       throw error;
     } finally {
       inFlight--;
@@ -35,7 +36,7 @@ export function meterLog(log: MessageLog, clock: Clock): { readonly log: Message
       if (result.length > 0) count('read', 'ok');
       return result;
     } catch (error) {
-      if (!signal.aborted) count('read', codeOf(error));
+      if (!signal.aborted) count('read', outcomeOf(error));
       throw error;
     }
   };
@@ -77,8 +78,4 @@ export function meterLog(log: MessageLog, clock: Clock): { readonly log: Message
 
 function cloned(durations: Readonly<Record<string, Histogram>>): Record<string, Histogram> {
   return Object.fromEntries(Object.entries(durations).map(([operation, counts]) => [operation, counts.slice()]));
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof ConnectError ? error.code : 'INTERNAL';
 }

@@ -16,10 +16,10 @@ import { ErrorPlace } from '../errors.ts';
 import type { CommitContent, TaskCounters, TaskStart } from '../host-protocol.ts';
 import { Meters } from '../meters.ts';
 import { pluginInfo } from '../plugins/catalogue.ts';
+import { emptyCounters } from '../task-counters.ts';
 import { TaskSpans } from '../tracing/task-spans.ts';
 import type { UnitHooks } from './hook-watch.ts';
 import type { Host } from './host.ts';
-import { emptyCounters } from './host-stats.ts';
 
 /** A task of either kind, as its unit drives it. */
 export interface TaskBody {

@@ -36,9 +36,8 @@ export class SinkTraces {
     if (first === undefined) return null;
     this.#put = [];
     const make = this.#spans.open();
-    const below = (name: string, from: number, untilMs: number): void => {
-      make({ context: this.#spans.newContext(first.traceId), parentSpanId: first.spanId, name, sinceMs: from, untilMs, links });
-    };
+    const below = (name: string, fromMs: number, untilMs: number): void =>
+      make({ ...this.#spans.below(first, name, fromMs, untilMs), links });
     const flushedMs = this.nowMs();
     below('flush', sinceMs, flushedMs);
     return { committed: () => below('commit', flushedMs, this.nowMs()) };
@@ -102,7 +101,7 @@ export class SinkTrace {
     if (++this.#puts > PUTS_MAX) return;
     const untilMs = this.#spans.clock.monotonic();
     this.#make({
-      ...this.#below(context, 'put', sinceMs, untilMs),
+      ...this.#spans.below(context, 'put', sinceMs, untilMs),
       attributes: { 'rmqc.records': records.length },
       error: this.#textOf(error),
     });
@@ -111,7 +110,7 @@ export class SinkTrace {
       const own = new TraceLinks();
       if (headers !== undefined) own.seeIn(headers);
       const attributes = { 'messaging.destination.name': origin.topic, 'messaging.rocketmq.offset': origin.offset };
-      this.#make({ ...this.#below(context, 'record', sinceMs, untilMs), kind: 'consumer', attributes, ...own.take() });
+      this.#make({ ...this.#spans.below(context, 'record', sinceMs, untilMs), kind: 'consumer', attributes, ...own.take() });
     }
   }
 
@@ -124,9 +123,9 @@ export class SinkTrace {
     const convertMs = this.#times.ms('convert') ?? 0;
     const transformMs = this.#times.ms('transform');
     const middleMs = this.#fetchedMs + convertMs;
-    this.#make(this.#below(context, 'fetch', this.#sinceMs, this.#fetchedMs));
-    this.#make(this.#below(context, 'convert', this.#fetchedMs, middleMs));
-    if (transformMs !== undefined) this.#make(this.#below(context, 'transform', middleMs, middleMs + transformMs));
+    this.#make(this.#spans.below(context, 'fetch', this.#sinceMs, this.#fetchedMs));
+    this.#make(this.#spans.below(context, 'convert', this.#fetchedMs, middleMs));
+    if (transformMs !== undefined) this.#make(this.#spans.below(context, 'transform', middleMs, middleMs + transformMs));
     this.#make({
       context,
       parentSpanId: '',
@@ -149,9 +148,5 @@ export class SinkTrace {
 
   #textOf(error: unknown): string | null {
     return error === null ? null : this.#spans.errorText(error);
-  }
-
-  #below({ traceId, spanId }: TraceContext, name: string, sinceMs: number, untilMs: number) {
-    return { context: this.#spans.newContext(traceId), parentSpanId: spanId, name, sinceMs, untilMs };
   }
 }

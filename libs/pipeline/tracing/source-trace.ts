@@ -114,7 +114,7 @@ export class SourceTrace {
   ): void {
     const text = error === null ? null : this.#spans.errorText(error);
     this.#make({
-      ...this.#below('send', sinceMs, this.#spans.clock.monotonic()),
+      ...this.#spans.below(this.context, 'send', sinceMs, this.#spans.clock.monotonic()),
       kind: 'client',
       attributes: {
         'messaging.system': 'rocketmq',
@@ -136,9 +136,9 @@ export class SourceTrace {
     this.#times.enter(null);
     const transformMs = this.#times.ms('transform');
     const middleMs = this.#polledMs + (transformMs ?? 0);
-    this.#make(this.#below('poll', this.#sinceMs, this.#polledMs));
-    if (transformMs !== undefined) this.#make(this.#below('transform', this.#polledMs, middleMs));
-    this.#make(this.#below('convert', middleMs, middleMs + (this.#times.ms('convert') ?? 0)));
+    this.#make(this.#spans.below(this.context, 'poll', this.#sinceMs, this.#polledMs));
+    if (transformMs !== undefined) this.#make(this.#spans.below(this.context, 'transform', this.#polledMs, middleMs));
+    this.#make(this.#spans.below(this.context, 'convert', middleMs, middleMs + (this.#times.ms('convert') ?? 0)));
     if (error !== null) this.#error ??= this.#spans.errorText(error);
     if (this.#spans.active === this.context) this.#spans.active = null;
     this.#leave();
@@ -171,12 +171,7 @@ export class SourceTrace {
     if (record === null) return;
     this.#record = null;
     const { context, sinceMs } = record;
-    this.#make({ ...this.#below('record', sinceMs, this.#spans.clock.monotonic()), context, kind: 'producer' });
-  }
-
-  #below(name: string, sinceMs: number, untilMs: number) {
-    const { traceId, spanId } = this.context;
-    return { context: this.#spans.newContext(traceId), parentSpanId: spanId, name, sinceMs, untilMs };
+    this.#make({ ...this.#spans.below(this.context, 'record', sinceMs, this.#spans.clock.monotonic()), context, kind: 'producer' });
   }
 }
 

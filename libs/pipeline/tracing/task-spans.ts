@@ -56,6 +56,11 @@ export class TaskSpans {
     return { traceId, spanId: newSpanId(this.#options.random), sampled: true, state: '' };
   }
 
+  /** A span of the same trace below another. */
+  below({ traceId, spanId }: TraceContext, name: string, sinceMs: number, untilMs: number): MadeSpan {
+    return { context: this.newContext(traceId), parentSpanId: spanId, name, sinceMs, untilMs };
+  }
+
   /** As the main thread's log lines have them. */
   logFields(): Readonly<Record<string, string>> {
     return this.active === null ? {} : { trace_id: this.active.traceId, span_id: this.active.spanId };

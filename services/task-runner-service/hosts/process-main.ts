@@ -1,3 +1,4 @@
+import { systemClock } from '@rocketmq-connect/configuration/system-clock';
 import { DeadlineWord, type HostExit } from '@rocketmq-connect/pipeline/task-host';
 import type { FromProcess, ProcessHostData, ToProcess } from './process-protocol.ts';
 import { ThreadHosts } from './thread-hosts.ts';
@@ -45,12 +46,12 @@ function openHost({ log, maxMemoryMb, ...options }: ProcessHostData) {
 function takeDeadline(deadlineMs: number): void {
   deadline.set(deadlineMs);
   clearTimeout(endAtDeadline);
-  if (deadlineMs !== 0) endAtDeadline = setTimeout(endIfOver, deadlineMs - monotonicMs());
+  if (deadlineMs !== 0) endAtDeadline = setTimeout(endIfOver, deadlineMs - systemClock.monotonic());
 }
 
 /** A timer may be early by less than a millisecond. */
 function endIfOver(): void {
-  if (deadline.passed(monotonicMs())) end();
+  if (deadline.passed(systemClock.monotonic())) end();
   else endAtDeadline = setTimeout(endIfOver, 1);
 }
 
@@ -62,8 +63,4 @@ function endFor(exit: HostExit): void {
 /** Nothing else ends a process for certain while a thread of it runs. */
 function end(): void {
   process.kill(process.pid, 'SIGKILL');
-}
-
-function monotonicMs(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
 }
