@@ -57,8 +57,8 @@ export class Peers {
     };
   }
 
-  /** Resolves when all were registered for the first time. */
-  async register(services: readonly ProcessService[], context: ProcessContext): Promise<Registrations> {
+  /** Resolves when all were registered for the first time, and this process finds them itself: what it is asked from then on may need them. */
+  async register(services: readonly ProcessService[], context: Pick<ProcessContext, 'id' | 'version' | 'address'>): Promise<Registrations> {
     const { keys, clock, log, settings } = this.#deps;
     const store = await this.#deps.openStore();
     const { id, version } = context;
@@ -72,11 +72,28 @@ export class Peers {
       registrations.set(service, registerService(options));
     }
     await Promise.all([...registrations.values()].map(({ registered }) => registered));
+    // A runner registers itself.
+    await Promise.all(services.map(({ registersAs }) => this.#found(registersAs ?? 'runner', context.address())));
     return registrations;
   }
 
   close(): void {
     for (const cache of this.#caches.values()) cache.stop();
+  }
+
+  /** Resolves when the watch has told of it, where registrations of this kind are followed. */
+  async #found(kind: PeerKind, address: string): Promise<void> {
+    const cache = this.#caches.get(kind);
+    if (cache === undefined) return;
+    await new Promise<void>((resolve) => {
+      const look = (): void => {
+        if (!serviceEndpoints(cache).includes(address)) return;
+        forget();
+        resolve();
+      };
+      const forget = cache.onChange(look);
+      look();
+    });
   }
 
   async #follow(kind: PeerKind): Promise<PrefixCache> {
