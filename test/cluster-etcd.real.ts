@@ -118,14 +118,18 @@ describe('Sessions, election and caches on a real etcd', function () {
         const leader = leading();
         return leader !== undefined && (await leader.write(leader.election.leader() ?? 0n).catch(() => false));
       });
-      // By an operator, say: it finds out by its cache, long before its next keep-alive could tell.
+      check();
+      // By an operator, say: it finds out by its cache, long before its next keep-alive could tell. Until then it believes to lead beside the
+      // next one, for its lease ended before its deadline: what it writes is refused.
       const losses = (): number => [one, two].flatMap(({ log }) => log).filter((line) => line === 'lost').length;
       const before = losses();
+      const revoked = leading();
+      const revokedToken = revoked?.election.leader() ?? 0n;
       const { kv } = await direct.get(keys.leader);
       await etcd.revoke(kv?.leaseId ?? 0n);
+      assert.equal(await revoked?.write(revokedToken), false);
       await until(() => losses() > before);
       await until(() => leading() !== undefined);
-      check();
     });
 
     it('has no leader while etcd is frozen beyond the lease, and one when it is back', async () => {
