@@ -11,10 +11,10 @@ export const protobufPackage = "rocketmq.connect.v1";
 
 export const protobufFileName = "rocketmq/connect/v1/logger.proto";
 
-export interface ListLoggersRequest {
+export interface LoggerServiceListRequest {
 }
 
-export interface ListLoggersResponse {
+export interface LoggerServiceListResponse {
   loggers: LoggerLevel[];
 }
 
@@ -37,16 +37,16 @@ export interface SetLevelResponse {
   affected: string[];
 }
 
-function createBaseListLoggersRequest(): ListLoggersRequest {
+function createBaseLoggerServiceListRequest(): LoggerServiceListRequest {
   return {};
 }
 
-export const ListLoggersRequest: MessageFns<ListLoggersRequest> = {
-  encode(_: ListLoggersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const LoggerServiceListRequest: MessageFns<LoggerServiceListRequest> = {
+  encode(_: LoggerServiceListRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): ListLoggersRequest {
+  decode(input: BinaryReader | Uint8Array, length?: number): LoggerServiceListRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -55,7 +55,7 @@ export const ListLoggersRequest: MessageFns<ListLoggersRequest> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseListLoggersRequest();
+      const message = createBaseLoggerServiceListRequest();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -71,37 +71,37 @@ export const ListLoggersRequest: MessageFns<ListLoggersRequest> = {
     }
   },
 
-  fromJSON(_: any): ListLoggersRequest {
+  fromJSON(_: any): LoggerServiceListRequest {
     return {};
   },
 
-  toJSON(_: ListLoggersRequest): unknown {
+  toJSON(_: LoggerServiceListRequest): unknown {
     const obj: any = {};
     return obj;
   },
 
-  create(base?: DeepPartial<ListLoggersRequest>): ListLoggersRequest {
-    return ListLoggersRequest.fromPartial(base ?? {});
+  create(base?: DeepPartial<LoggerServiceListRequest>): LoggerServiceListRequest {
+    return LoggerServiceListRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<ListLoggersRequest>): ListLoggersRequest {
-    const message = createBaseListLoggersRequest();
+  fromPartial(_: DeepPartial<LoggerServiceListRequest>): LoggerServiceListRequest {
+    const message = createBaseLoggerServiceListRequest();
     return message;
   },
 };
 
-function createBaseListLoggersResponse(): ListLoggersResponse {
+function createBaseLoggerServiceListResponse(): LoggerServiceListResponse {
   return { loggers: [] };
 }
 
-export const ListLoggersResponse: MessageFns<ListLoggersResponse> = {
-  encode(message: ListLoggersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const LoggerServiceListResponse: MessageFns<LoggerServiceListResponse> = {
+  encode(message: LoggerServiceListResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.loggers) {
       LoggerLevel.encode(v!, writer.uint32(10).fork()).join();
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): ListLoggersResponse {
+  decode(input: BinaryReader | Uint8Array, length?: number): LoggerServiceListResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -110,7 +110,7 @@ export const ListLoggersResponse: MessageFns<ListLoggersResponse> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseListLoggersResponse();
+      const message = createBaseLoggerServiceListResponse();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -134,13 +134,13 @@ export const ListLoggersResponse: MessageFns<ListLoggersResponse> = {
     }
   },
 
-  fromJSON(object: any): ListLoggersResponse {
+  fromJSON(object: any): LoggerServiceListResponse {
     return {
       loggers: globalThis.Array.isArray(object?.loggers) ? object.loggers.map((e: any) => LoggerLevel.fromJSON(e)) : [],
     };
   },
 
-  toJSON(message: ListLoggersResponse): unknown {
+  toJSON(message: LoggerServiceListResponse): unknown {
     const obj: any = {};
     if (message.loggers?.length) {
       obj.loggers = message.loggers.map((e) => LoggerLevel.toJSON(e));
@@ -148,11 +148,11 @@ export const ListLoggersResponse: MessageFns<ListLoggersResponse> = {
     return obj;
   },
 
-  create(base?: DeepPartial<ListLoggersResponse>): ListLoggersResponse {
-    return ListLoggersResponse.fromPartial(base ?? {});
+  create(base?: DeepPartial<LoggerServiceListResponse>): LoggerServiceListResponse {
+    return LoggerServiceListResponse.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<ListLoggersResponse>): ListLoggersResponse {
-    const message = createBaseListLoggersResponse();
+  fromPartial(object: DeepPartial<LoggerServiceListResponse>): LoggerServiceListResponse {
+    const message = createBaseLoggerServiceListResponse();
     message.loggers = object.loggers?.map((e) => LoggerLevel.fromPartial(e)) || [];
     return message;
   },
@@ -431,9 +431,9 @@ export const LoggerServiceDefinition = {
     /** Loggers that were given a level, root first. */
     list: {
       name: "List",
-      requestType: ListLoggersRequest as typeof ListLoggersRequest,
+      requestType: LoggerServiceListRequest as typeof LoggerServiceListRequest,
       requestStream: false,
-      responseType: ListLoggersResponse as typeof ListLoggersResponse,
+      responseType: LoggerServiceListResponse as typeof LoggerServiceListResponse,
       responseStream: false,
       options: {},
     },
