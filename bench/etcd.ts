@@ -14,6 +14,7 @@ import { PluginHostServiceDefinition } from '@rocketmq-connect/proto/plugin';
 import { StoredOffset, StoredOwner, StoredSpec } from '@rocketmq-connect/proto/storage';
 import { Loggers } from '@rocketmq-connect/telemetry/loggers';
 import { createLogger } from '@rocketmq-connect/telemetry/pino';
+import { noTracer } from '@rocketmq-connect/tracing';
 
 const TASKS = 1_000;
 const CONNECTOR = 'many-tasks';
@@ -30,6 +31,7 @@ const queue = new CommitQueue({
   random: Math.random,
   log: createLogger({ loggers: new Loggers('warn', Date.now), pretty: false }),
   rpc,
+  tracer: noTracer,
   runnerEndpoints: () => [],
   allowLiteralSecrets: false,
   identity: 'bench',

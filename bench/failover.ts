@@ -231,6 +231,7 @@ function commitOf(task: number, generation: string, token: bigint, sequence: big
     topics: [],
     release: false,
     releaseStatus: undefined,
+    traceparent: '',
   };
 }
 

@@ -89,7 +89,25 @@ describe('traces of a mesh, on a real etcd and a real RocketMQ', function () {
     );
     assert.deepEqual([source.instance, sink.instance], ['t1', 't2']);
     assert.equal(sink.links[0]?.traceId, source.traceId);
-    for (const name of ['fetch', 'convert', 'put', 'flush', 'commit']) await childOf(sink, `${name} arrives`, (span) => span.name === name);
+    for (const name of ['fetch', 'convert', 'put', 'flush']) await childOf(sink, `${name} arrives`, (span) => span.name === name);
+    // The commit of either goes on through the stream to config-service, and from there to etcd.
+    for (const batch of [source, sink]) {
+      const commit = await childOf(batch, 'the commit arrives', ({ name }) => name === 'commit');
+      const piece = await childOf(commit, 'config-service takes it', ({ kind }) => kind === 2);
+      assert.deepEqual([piece.name, piece.service], ['rocketmq.connect.v1.CommitService/Commit', 'rocketmq-connect-config-service']);
+      // Pieces that come together share it.
+      const together = await found(
+        'it is committed',
+        ({ name, parentSpanId, links }) =>
+          name === 'commit pieces' && (parentSpanId === piece.spanId || links.some(({ spanId }) => spanId === piece.spanId)),
+      );
+      const fence = `/commits/${batch.attributes['rmqc.connector']}/0`;
+      await childOf(
+        together,
+        'the write arrives',
+        ({ name, attributes }) => name === 'etcd txn' && String(attributes['db.query.text']).includes(fence),
+      );
+    }
     assert.ok(receiver.spans.every(({ failed, name }) => !failed || name !== 'sink batch'));
   });
 });

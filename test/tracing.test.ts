@@ -95,7 +95,12 @@ describe('traces of a standalone', function () {
     const sink = await found('the sink batch arrives', ({ links }) => links.some(({ spanId }) => spanId === source.spanId));
     assert.deepEqual([sink.name, sink.attributes['rmqc.connector'], sink.links.length], ['sink batch', 'in', 1]);
     assert.equal(sink.links[0]?.traceId, source.traceId);
-    await found('the commit arrives', ({ name, parentSpanId }) => name === 'commit' && parentSpanId === sink.spanId);
+    for (const batch of [source, sink]) {
+      const commit = await found('the commit arrives', ({ name, parentSpanId }) => name === 'commit' && parentSpanId === batch.spanId);
+      const piece = await found('config-service takes it', ({ kind, parentSpanId }) => kind === 2 && parentSpanId === commit.spanId);
+      assert.equal(piece.name, 'rocketmq.connect.v1.CommitService/Commit');
+      assert.equal(piece.attributes['rmqc.connector'], batch.attributes['rmqc.connector']);
+    }
   });
 
   it('are sent when the process ends, whatever waits', async () => {

@@ -163,6 +163,7 @@ function piece(sequence: bigint): CommitRequest {
     topics: [],
     release: false,
     releaseStatus: undefined,
+    traceparent: '',
   };
 }
 

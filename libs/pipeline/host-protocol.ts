@@ -33,7 +33,7 @@ export type HostEvent =
   | { readonly type: 'started'; readonly unit: string }
   /** The unit's code has ended; nothing of it runs any more. */
   | { readonly type: 'failed'; readonly unit: string; readonly error: PlainError }
-  /** Also while the unit stops, unasked and with freeze -1, where the log is to be told before the end what is stored. */
+  /** Also while the unit stops, unasked and as `LAST_FREEZE`, where the log is to be told before the end what is stored. */
   | { readonly type: 'frozen'; readonly unit: string; readonly freeze: number; readonly content: CommitContent }
   /** The unit wants a commit soon: a sink asked, or a source must store marks before its first send to a topic. */
   | { readonly type: 'commitWanted'; readonly unit: string }
@@ -59,6 +59,9 @@ export type HostEvent =
   /** Finished spans of sampled batches, and how many were dropped since the last ones because there were too many. */
   | { readonly type: 'spans'; readonly spans: readonly SpanData[]; readonly dropped: number }
   | { readonly type: 'logs'; readonly lines: readonly HostLogLine[] };
+
+/** The content that a unit stops with. */
+export const LAST_FREEZE = -1;
 
 export interface HostLogLine {
   readonly level: LogLevel;
@@ -125,6 +128,8 @@ export interface CommitContent {
   readonly marks: readonly QueueMark[];
   /** Of sources: those that were sent to since the last frozen content. */
   readonly topics: readonly string[];
+  /** Of the span that storing it is below; absent: it is not traced. */
+  readonly traceparent?: string;
 }
 
 /** Invariant 9: polled = acknowledged + deduplicated + filtered + deadLettered + skipped + inFlight. */

@@ -49,6 +49,8 @@ export interface Tracer {
 export interface SpanOptions {
   readonly kind: SpanKind;
   readonly attributes?: Readonly<Record<string, AttributeValue>>;
+  /** Others that it works for. */
+  readonly links?: readonly TraceContext[];
   /** As it came from another process. */
   readonly parent?: TraceContext | undefined;
   /** Begins no trace: work that nobody asked for is not traced. */

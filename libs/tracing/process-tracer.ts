@@ -1,6 +1,15 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type Clock, ConnectError, type Random } from '@rocketmq-connect/sdk';
-import { type AttributeValue, noSpan, type Span, type SpanData, type SpanOptions, type TraceContext, type Tracer } from './index.ts';
+import {
+  type AttributeValue,
+  LINKS_MAX,
+  noSpan,
+  type Span,
+  type SpanData,
+  type SpanOptions,
+  type TraceContext,
+  type Tracer,
+} from './index.ts';
 import { isSampledBelow, type RootSampler, rootSampler, type SamplerSettings } from './sampler.ts';
 import { newSpanId, newTraceId } from './trace-context.ts';
 
@@ -55,7 +64,7 @@ export class ProcessTracer implements Tracer {
 
   async #recorded<T>(
     name: string,
-    { kind, attributes: given = {} }: SpanOptions,
+    { kind, attributes: given = {}, links = [] }: SpanOptions,
     active: Active,
     parentSpanId: string,
     work: (span: Span) => Promise<T>,
@@ -89,8 +98,8 @@ export class ProcessTracer implements Tracer {
         startMs,
         endMs,
         attributes,
-        links: [],
-        droppedLinks: 0,
+        links: links.slice(0, LINKS_MAX),
+        droppedLinks: Math.max(0, links.length - LINKS_MAX),
         error,
       });
     }

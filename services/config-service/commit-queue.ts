@@ -2,6 +2,7 @@ import { decodeStored } from '@rocketmq-connect/cluster';
 import { type CommitRequest, type CommitResponse, CommitResult } from '@rocketmq-connect/proto/commit';
 import { StoredDeleted, StoredSpec } from '@rocketmq-connect/proto/storage';
 import { toPlainError } from '@rocketmq-connect/sdk';
+import type { TraceContext } from '@rocketmq-connect/tracing';
 import { bytesOf, checkPiece, decideByFence, type Fence, type Piece, pieceOf, writesOf } from './commit-piece.ts';
 import type { ConfigContext } from './context.ts';
 import { isOutcomeUnknown } from './transact.ts';
@@ -27,7 +28,8 @@ export class CommitQueue {
     this.#context = context;
   }
 
-  submit(request: CommitRequest): Promise<CommitResponse> {
+  /** `span`: what the piece is traced by; the queue itself must not be called within it, since it works for others at once. */
+  submit(request: CommitRequest, span?: TraceContext): Promise<CommitResponse> {
     return new Promise((resolve) => {
       const answer = (result: CommitResult, message = ''): void => {
         const { connector, task, token, sequence } = request;
@@ -39,7 +41,7 @@ export class CommitQueue {
         const { message, remedy } = toPlainError(error);
         return answer(CommitResult.REFUSED, remedy === undefined ? message : `${message}; ${remedy}`);
       }
-      this.#pending.push({ piece: pieceOf(this.#context.keys, request), answer });
+      this.#pending.push({ piece: pieceOf(this.#context.keys, request), answer, span });
       this.#arm();
     });
   }
@@ -89,7 +91,17 @@ export class CommitQueue {
     return taken;
   }
 
-  async #commit(taken: readonly Pending[]): Promise<void> {
+  /** What is done for several pieces at once is below the first that is traced, and linked to the others. */
+  #commit(taken: readonly Pending[]): Promise<void> {
+    const [first, ...links] = taken.flatMap(({ span }) => (span?.sampled ? [span] : []));
+    if (first === undefined) return this.#commitTogether(taken);
+    const attributes = { 'rmqc.pieces': taken.length };
+    return this.#context.tracer.span('commit pieces', { kind: 'internal', parent: first, links, attributes }, () =>
+      this.#commitTogether(taken),
+    );
+  }
+
+  async #commitTogether(taken: readonly Pending[]): Promise<void> {
     const { store, keys } = this.#context;
     try {
       const writable = await this.#withoutAnswered(taken);
@@ -193,6 +205,7 @@ interface Pending {
   readonly piece: Piece;
   /** Has an effect the first time only. */
   readonly answer: (result: CommitResult, message?: string) => void;
+  readonly span: TraceContext | undefined;
 }
 
 interface Writable {

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { CommitResult } from '@rocketmq-connect/proto/commit';
 import { UnitState } from '@rocketmq-connect/proto/common';
 import { StoredCommit, StoredStatus } from '@rocketmq-connect/proto/storage';
+import type { SpanData } from '@rocketmq-connect/tracing';
+import { formatTraceparent } from '@rocketmq-connect/tracing/trace-context';
 import fc from 'fast-check';
 import { type ConfigMesh, commitRequest, configMesh, sinkOffset, sourceOffset } from '../../test/support/config-mesh.ts';
 
@@ -37,6 +39,50 @@ describe('commits', () => {
       ['', '', 3, 7n, token, 'FileStreamSource'],
       ['{"filename":"/a"}', '{"position":5}', undefined, 0n, token, 'FileStreamSource'],
     ]);
+  });
+
+  it('have a span per traced piece, and the transaction that it shares below the first of them', async () => {
+    const spans: SpanData[] = [];
+    await mesh.close();
+    mesh = await configMesh({ traced: spans });
+    const { generation, tokens } = await mesh.running('c', 3);
+    const parent = (i: number) => ({ traceId: String(i).repeat(32), spanId: String(i).repeat(16), sampled: true, state: '' });
+    const piece = (task: number, more: { token?: bigint; traceparent?: string }) => ({
+      ...{ task, generation, token: tokens[task] ?? 0n, offsets: [sourceOffset(`/${task}`, 5)] },
+      ...more,
+    });
+    spans.length = 0;
+    const pieces = [
+      piece(0, {}),
+      piece(1, { traceparent: formatTraceparent(parent(1)) }),
+      piece(2, { traceparent: formatTraceparent(parent(2)) }),
+    ];
+    assert.deepEqual(await results(...pieces), [OK, OK, OK]);
+    const served = spans.filter(({ kind }) => kind === 'server');
+    assert.deepEqual(
+      served.map(({ name, context, parentSpanId, attributes, error }) => [
+        name,
+        context.traceId,
+        parentSpanId,
+        attributes['rmqc.task'],
+        error,
+      ]),
+      [1, 2].map((i) => ['rocketmq.connect.v1.CommitService/Commit', parent(i).traceId, parent(i).spanId, i, null]),
+    );
+    const [together, ...more] = spans.filter(({ name }) => name === 'commit pieces');
+    assert.deepEqual(more, []);
+    assert.deepEqual(
+      [together?.parentSpanId, together?.links, together?.attributes['rmqc.pieces']],
+      [served[0]?.context.spanId, [served[1]?.context], 3],
+    );
+    const stored = spans.filter(({ parentSpanId }) => parentSpanId === together?.context.spanId);
+    assert.match(String(stored.at(-1)?.attributes['db.query.text']), /put \S+\/commits\/c\/0/);
+    spans.length = 0;
+    assert.deepEqual(await results(piece(0, { token: 1n, traceparent: formatTraceparent(parent(3)) })), [FENCED]);
+    assert.match(spans.find(({ kind }) => kind === 'server')?.error ?? '', /FENCED: the owner key of this task has another token/);
+    spans.length = 0;
+    await results({ ...piece(0, {}), sequence: 2n });
+    assert.deepEqual(spans, []);
   });
 
   it('tasks that start together share what is read, which is never older than their question', async () => {

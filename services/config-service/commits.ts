@@ -1,8 +1,17 @@
 import { decodeStored, lastSegment } from '@rocketmq-connect/cluster';
 import type { Handlers } from '@rocketmq-connect/mesh';
 import { Mailbox } from '@rocketmq-connect/mesh/streams';
-import type { CommitRequest, CommitResponse, CommitServiceDefinition, ReadResponse } from '@rocketmq-connect/proto/commit';
+import { callAttributes } from '@rocketmq-connect/mesh/tracing';
+import {
+  type CommitRequest,
+  type CommitResponse,
+  CommitResult,
+  CommitServiceDefinition,
+  type ReadResponse,
+} from '@rocketmq-connect/proto/commit';
 import { StoredCommit, StoredOffset, StoredSinkState } from '@rocketmq-connect/proto/storage';
+import type { AttributeValue, TraceContext, Tracer } from '@rocketmq-connect/tracing';
+import { parseTraceparent } from '@rocketmq-connect/tracing/trace-context';
 import { CommitQueue } from './commit-queue.ts';
 import type { ConfigContext } from './context.ts';
 import { sharedReads } from './shared-reads.ts';
@@ -13,7 +22,7 @@ export function commitHandlers(context: ConfigContext, stopping: AbortSignal): H
   const queue = new CommitQueue(context);
   const readOf = sharedReads((connector) => read(context, connector));
   return {
-    commit: (requests) => answers(queue, requests, stopping),
+    commit: (requests) => answers((piece) => submit(queue, piece, context.tracer), requests, stopping),
     read: ({ connector }) => readOf(connector),
   };
 }
@@ -22,7 +31,11 @@ export function commitHandlers(context: ConfigContext, stopping: AbortSignal): H
  * Answers in the order of arrival per task; tasks do not wait for each other. When the service stops, the stream ends once what has arrived is
  * answered: its runner then commits elsewhere at once, instead of waiting for answers of a process that is gone.
  */
-function answers(queue: CommitQueue, requests: AsyncIterable<CommitRequest>, stopping: AbortSignal): AsyncIterable<CommitResponse> {
+function answers(
+  commit: (piece: CommitRequest) => Promise<CommitResponse>,
+  requests: AsyncIterable<CommitRequest>,
+  stopping: AbortSignal,
+): AsyncIterable<CommitResponse> {
   const outstanding = new Set<Promise<void>>();
   const onStop = (): void => void Promise.all(outstanding).then(() => responses.end());
   const responses = new Mailbox<CommitResponse>();
@@ -31,7 +44,7 @@ function answers(queue: CommitQueue, requests: AsyncIterable<CommitRequest>, sto
   void (async () => {
     try {
       for await (const request of requests) {
-        const answered = queue.submit(request).then((response) => responses.put(response));
+        const answered = commit(request).then((response) => responses.put(response));
         outstanding.add(answered);
         void answered.finally(() => outstanding.delete(answered));
       }
@@ -44,6 +57,30 @@ function answers(queue: CommitQueue, requests: AsyncIterable<CommitRequest>, sto
     }
   })();
   return responses;
+}
+
+/** A stream has no span, but a piece has, below the commit of its task where that is traced. */
+function submit(queue: CommitQueue, piece: CommitRequest, tracer: Tracer): Promise<CommitResponse> {
+  const parent = piece.traceparent === '' ? undefined : parseTraceparent(piece.traceparent);
+  if (parent === undefined) return queue.submit(piece);
+  const answer = Promise.withResolvers<CommitResponse>();
+  let own: TraceContext | undefined;
+  const traced = tracer.span(COMMIT, { kind: 'server', parent, attributes: attributesOf(piece) }, async (span) => {
+    own = tracer.active();
+    const response = await answer.promise;
+    if (response.result !== CommitResult.OK) span.fail(`${response.result}: ${response.message}`);
+    return response;
+  });
+  queue.submit(piece, own).then(answer.resolve, answer.reject);
+  return traced;
+}
+
+const { fullName, methods } = CommitServiceDefinition;
+const COMMIT = `${fullName}/${methods.commit.name}`;
+
+function attributesOf({ connector, task, sequence, offsets, release }: CommitRequest): Readonly<Record<string, AttributeValue>> {
+  const about = { 'rmqc.connector': connector, 'rmqc.task': task, 'rmqc.sequence': Number(sequence), 'rmqc.offsets': offsets.length };
+  return { ...callAttributes(CommitServiceDefinition, methods.commit), ...about, 'rmqc.release': release };
 }
 
 /** Linearizable, of one revision: a lagging read would hand a new owner old offsets (Invariant 4). */

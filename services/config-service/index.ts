@@ -7,6 +7,7 @@ import { OffsetServiceDefinition } from '@rocketmq-connect/proto/offset';
 import { PluginHostServiceDefinition, PluginServiceDefinition } from '@rocketmq-connect/proto/plugin';
 import type { Clock, Random } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import type { Tracer } from '@rocketmq-connect/tracing';
 import { activeTopicHandlers } from './active-topics.ts';
 import { AlterWatch } from './alteration.ts';
 import { commitHandlers } from './commits.ts';
@@ -28,6 +29,7 @@ export interface ConfigServiceDeps {
   readonly random: Random;
   readonly log: Logger;
   readonly rpc: Rpc;
+  readonly tracer: Tracer;
   /** The present task runners: plugin code is loaded only there. */
   readonly runnerEndpoints: Endpoints;
   /** Accept secrets that are written out in a configuration, with a warning; otherwise they are refused. */

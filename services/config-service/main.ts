@@ -9,6 +9,7 @@ export async function configService(context: ProcessContext): Promise<ProcessSer
     clock,
     random,
     rpc,
+    tracer: context.tracing.tracer,
     runnerEndpoints: await context.endpointsOf('runner'),
     log: context.log.child({ service: 'config' }),
     allowLiteralSecrets: settings.secrets.allowLiteral,

@@ -90,6 +90,17 @@ describe('the committer', () => {
     assert.deepEqual(config.seen[0], config.seen[3]);
   });
 
+  it('tells with each piece of traced content which span it is below', async () => {
+    const { config, committer } = given();
+    const traceparent = `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`;
+    await committer.commit({ ...noContent, offsets: offsets(60), traceparent });
+    await committer.commit({ ...noContent, offsets: offsets(1) });
+    assert.deepEqual(
+      config.seen.map((piece) => piece.traceparent),
+      [traceparent, traceparent, ''],
+    );
+  });
+
   it('S103: sends nothing more once it was fenced', async () => {
     const { config, committer } = given();
     config.owner = 99n;

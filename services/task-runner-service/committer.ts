@@ -2,7 +2,7 @@ import type { CommitContent, QueueMark } from '@rocketmq-connect/pipeline/host-p
 import { type CommitRequest, type CommitResponse, CommitResult } from '@rocketmq-connect/proto/commit';
 import type { StoredCommit, StoredStatus } from '@rocketmq-connect/proto/storage';
 import { type Clock, type Random, sleep, type TaskLogger } from '@rocketmq-connect/sdk';
-import { fromStoredMarks, isUnchanged, lowestMarks, type Piece, splitIntoPieces, toStoredMark } from './pieces.ts';
+import { fromStoredMarks, isUnchanged, lowestMarks, splitIntoPieces, toStoredMark } from './pieces.ts';
 
 /**
  * `fenced`: the token is not the owner's any more. `refused`: this content can never be stored. `closed`: the session ended, nothing is
@@ -61,13 +61,13 @@ export class Committer {
   commit(content: CommitContent): Promise<CommitOutcome> {
     return this.#enqueue(async () => {
       if (isUnchanged(content, this.#storedMarks ?? [])) return stored;
-      return this.#sendAll(splitIntoPieces(content, this.#holdingMarks), null);
+      return this.#sendAll(content, null);
     });
   }
 
   /** Stores the last content and gives the owner key back with it. `fenced` also means that the key is not ours any more. */
   release(content: CommitContent, status: StoredStatus): Promise<CommitOutcome> {
-    return this.#enqueue(() => this.#sendAll(splitIntoPieces(content, this.#holdingMarks), status));
+    return this.#enqueue(() => this.#sendAll(content, status));
   }
 
   /** Resolves when nothing is outstanding. */
@@ -88,7 +88,8 @@ export class Committer {
     return this.#tail;
   }
 
-  async #sendAll(pieces: readonly Piece[], releaseStatus: StoredStatus | null): Promise<CommitOutcome> {
+  async #sendAll(content: CommitContent, releaseStatus: StoredStatus | null): Promise<CommitOutcome> {
+    const pieces = splitIntoPieces(content, this.#holdingMarks);
     for (const [i, piece] of pieces.entries()) {
       const release = releaseStatus !== null && i === pieces.length - 1;
       const outcome = await this.#sendUntilAnswered({
@@ -103,6 +104,7 @@ export class Committer {
         topics: [...piece.topics],
         release,
         releaseStatus: release ? releaseStatus : undefined,
+        traceparent: content.traceparent ?? '',
       });
       if (outcome.type !== 'stored') return outcome;
       this.#storedMarks = piece.marks;

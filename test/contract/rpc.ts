@@ -409,6 +409,7 @@ async function* pieces(count: number): AsyncIterable<CommitRequest> {
       topics: [],
       release: false,
       releaseStatus: undefined,
+      traceparent: '',
     };
   }
 }

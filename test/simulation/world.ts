@@ -15,6 +15,7 @@ import { createSchedulerService } from '@rocketmq-connect/scheduler-service';
 import type { Clock, Random } from '@rocketmq-connect/sdk';
 import { between, seededRandom } from '@rocketmq-connect/sdk/testing';
 import { createTaskRunner } from '@rocketmq-connect/task-runner-service';
+import { noTracer } from '@rocketmq-connect/tracing';
 import { VirtualClock } from '../support/virtual-clock.ts';
 import { ObservedHosts } from './hosts.ts';
 import { Invariants } from './invariants.ts';
@@ -251,6 +252,7 @@ export class World {
       random,
       log: this.trace.logger(id),
       rpc,
+      tracer: noTracer,
       runnerEndpoints: () => this.runners.map((id) => `${id}:1`),
       allowLiteralSecrets: true,
     });

@@ -4,6 +4,7 @@ import { implement } from '@rocketmq-connect/mesh';
 import { SimulatedNetwork, SimulatedRpc } from '@rocketmq-connect/mesh/simulated';
 import { type MetadataStore, prefixRange } from '@rocketmq-connect/metadata-store';
 import { SimulatedStore } from '@rocketmq-connect/metadata-store/simulated';
+import { tracedStore } from '@rocketmq-connect/metadata-store/traced';
 import {
   type CommitRequest,
   type CommitResponse,
@@ -17,11 +18,15 @@ import { OffsetServiceDefinition } from '@rocketmq-connect/proto/offset';
 import { type AlterOffsetsRequest, PluginHostServiceDefinition, PluginKind, PluginServiceDefinition } from '@rocketmq-connect/proto/plugin';
 import { StoredOffset, StoredOwner, StoredRunner, StoredSpec, StoredStatus, StoredTaskSet } from '@rocketmq-connect/proto/storage';
 import { ConfigError, type ConnectError } from '@rocketmq-connect/sdk';
+import { noTracer, type SpanData } from '@rocketmq-connect/tracing';
+import { ProcessTracer } from '@rocketmq-connect/tracing/process-tracer';
 import { quietLogger, recordingLogger } from './quiet-logger.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 /** config-service on a simulated store, network and clock, with a plugin host that knows two plugins. */
-export async function configMesh(options: { allowLiteralSecrets?: boolean; runner?: boolean; logged?: string[] } = {}) {
+export async function configMesh(
+  options: { allowLiteralSecrets?: boolean; runner?: boolean; logged?: string[]; traced?: SpanData[] } = {},
+) {
   const clock = new VirtualClock();
   const store = new SimulatedStore(clock);
   const network = new SimulatedNetwork({ clock });
@@ -34,8 +39,12 @@ export async function configMesh(options: { allowLiteralSecrets?: boolean; runne
   };
   const host = await new SimulatedRpc(network, 'runner').serve('runner:1', [plugin.implementation]);
   const log = options.logged === undefined ? quietLogger : recordingLogger(options.logged);
+  const { traced } = options;
+  const sampler = { root: 'always', ratio: 1, parentBased: true } as const;
+  const tracer = traced === undefined ? noTracer : new ProcessTracer({ sampler, clock, random, onEnd: (span) => traced.push(span) });
   const service = createConfigService({
-    store: store.client('config'),
+    store: tracedStore(store.client('config'), tracer, 'etcd'),
+    tracer,
     keys,
     clock,
     random,
@@ -159,6 +168,7 @@ export function commitRequest(given: Partial<CommitRequest>): CommitRequest {
     topics: [],
     release: false,
     releaseStatus: undefined,
+    traceparent: '',
     ...given,
   };
 }

@@ -49,6 +49,8 @@ export class HostWorld {
   marks: readonly QueueMark[] = [];
   released = true;
   commits = 0;
+  /** What the commits were traced by. */
+  readonly traceparents: (string | undefined)[] = [];
   /** How its batches are sampled; null: nothing is traced. */
   sampler: SamplerSettings | null = null;
   readonly spans: SpanData[] = [];
@@ -246,6 +248,7 @@ export class HostWorld {
   #store(freeze: number, content: CommitContent): void {
     if (!this.answersCommits) return;
     this.#apply(content);
+    this.traceparents.push(content.traceparent);
     this.released = false;
     this.commits++;
     this.#freezing = false;

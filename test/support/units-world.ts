@@ -20,6 +20,7 @@ import { defaultRestartPolicy } from '@rocketmq-connect/task-runner-service/rest
 import { SessionUnits } from '@rocketmq-connect/task-runner-service/session-units';
 import { UnitFigures } from '@rocketmq-connect/task-runner-service/unit-figures';
 import { Loggers } from '@rocketmq-connect/telemetry/loggers';
+import { noTracer } from '@rocketmq-connect/tracing';
 import { quietLogger, recordingLogger } from './quiet-logger.ts';
 import { ScriptedHosts } from './scripted-hosts.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -54,6 +55,7 @@ export class UnitsWorld {
       random: seededRandom(1),
       log: quietLogger,
       rpc,
+      tracer: noTracer,
       runnerEndpoints: () => [...world.runners.keys()].map((name) => `${name}:1`),
       allowLiteralSecrets: true,
     });

@@ -2,11 +2,11 @@ import type { FetchedMessages } from '@rocketmq-connect/message-log';
 import { inParts } from '@rocketmq-connect/message-log/slices';
 import { type Clock, type ConnectError, FatalError, type SinkRecord, type SinkTask, sleep } from '@rocketmq-connect/sdk';
 import { type ErrorPlace, isRetriable } from '../errors.ts';
-import type { CommitContent } from '../host-protocol.ts';
+import { type CommitContent, LAST_FREEZE } from '../host-protocol.ts';
 import type { Meters } from '../meters.ts';
 import { sessionOver } from '../session.ts';
 import type { TransformChain } from '../stages/chain.ts';
-import type { FlushTrace, SinkTrace, SinkTraces } from '../tracing/sink-trace.ts';
+import type { SinkTrace, SinkTraces } from '../tracing/sink-trace.ts';
 import { Turns } from '../turns.ts';
 import type { RecordDecoder } from './record-decoder.ts';
 import { type SinkInput, type SinkInputOptions, sinkInput } from './sink-input.ts';
@@ -38,7 +38,6 @@ const READ_WAIT_MS = 1000;
 /** Readers fetch ahead by themselves. What is read at once lives until all of it is put: little enough to die young. */
 const READ_BYTES_MAX = 256 * 1024;
 const MAX_STATE_BYTES = 64 * 1024;
-const LAST_FREEZE = -1;
 /** A stop does not wait longer for the store and the log: what they do not know of comes again. */
 const LAST_WAIT_MS = 1000;
 
@@ -59,7 +58,7 @@ export class SinkLoop {
   #reports = new Set<Promise<void>>();
   #turn: Promise<unknown> = Promise.resolve();
   #states: Record<string, string>;
-  #frozen: { readonly id: number; readonly states: Record<string, string>; readonly trace: FlushTrace | null } | null = null;
+  #frozen: { readonly id: number; readonly states: Record<string, string> } | null = null;
   #onCommitted: (id: number) => void = () => undefined;
 
   constructor(options: SinkLoopOptions) {
@@ -136,9 +135,11 @@ export class SinkLoop {
       // Invariant 6: nothing is committed once the session may be over.
       if (sessionIsOver()) throw sessionOver();
       const texts = stateTexts(states);
-      this.#frozen = { id, states: texts, trace: traces?.flushed(tracedMs) ?? null };
+      this.#frozen = { id, states: texts };
+      const traceparent = traces?.frozen(id, tracedMs);
       const changed = Object.entries(texts).filter(([name, text]) => this.#states[name] !== text);
-      return { offsets: [], positions: this.#input.freeze(), sinkStates: Object.fromEntries(changed), marks: [], topics: [] };
+      const content = { offsets: [], positions: this.#input.freeze(), sinkStates: Object.fromEntries(changed), marks: [], topics: [] };
+      return traceparent === undefined ? content : { ...content, traceparent };
     });
   }
 
@@ -148,7 +149,7 @@ export class SinkLoop {
     if (frozen === null || frozen.id !== id) return;
     this.#frozen = null;
     Object.assign(this.#states, frozen.states);
-    frozen.trace?.committed();
+    this.#options.traces?.committed(id);
     await this.#input.committed();
     this.#onCommitted(id);
   }
@@ -205,6 +206,7 @@ export class SinkLoop {
   }
 
   async close(): Promise<void> {
+    this.#options.traces?.close();
     await this.#input.close();
   }
 

@@ -3,7 +3,7 @@ import type { Clock, JsonValue, SourceBatch, SourceTask, TaskLogger } from '@roc
 import { canonicalJson } from '../canonical-json.ts';
 import type { PipelineSettings } from '../config/settings.ts';
 import { type ErrorPlace, isRetriable } from '../errors.ts';
-import type { CommitContent, QueueMark as StoredMark, TaskCounters } from '../host-protocol.ts';
+import { type CommitContent, LAST_FREEZE, type QueueMark as StoredMark, type TaskCounters } from '../host-protocol.ts';
 import type { Meters } from '../meters.ts';
 import { sessionOver } from '../session.ts';
 import { SourceTraces } from '../tracing/source-trace.ts';
@@ -145,15 +145,18 @@ export class SourceLoop {
     const { marks, topics } = this.#freezeMarks();
     const used = this.#dispatch.takeUsedTopics();
     this.#frozen = { id, offsets, topics, checkpoint: this.#tracker.checkpoint };
+    const sinceMs = this.#options.clock.monotonic();
     await this.#flushLog();
     // Invariant 6: nothing is committed once the session may be over.
     if (this.#options.sessionIsOver()) throw sessionOver();
+    const traceparent = this.#traces?.frozen(id, sinceMs);
     return {
       offsets: offsets.map(({ partition, text }) => ({ partition: partition.text, offset: text })),
       positions: [],
       sinkStates: {},
       marks,
       topics: used,
+      ...(traceparent === undefined ? {} : { traceparent }),
     };
   }
 
@@ -162,6 +165,7 @@ export class SourceLoop {
     const frozen = this.#frozen;
     if (frozen === null || frozen.id !== id) return;
     this.#frozen = null;
+    this.#traces?.committed(id);
     this.#tracker.committed(frozen.offsets);
     this.#dispatch.release(frozen.topics);
     const { checkpoint } = frozen;
@@ -197,7 +201,7 @@ export class SourceLoop {
       const isWhole = this.#dispatch.sendAll();
       while (!this.#failed && !this.#dispatch.isEmpty) await this.#sleepUntilWoken();
       if (!isWhole || this.#failed) return null;
-      const content = await this.freeze(-1);
+      const content = await this.freeze(LAST_FREEZE);
       return this.#window.isOver ? content : null;
     } finally {
       cancel();
@@ -220,7 +224,7 @@ export class SourceLoop {
     if (batch.records.length === 0 && batch.checkpoint === undefined) return;
     const poll = this.#tracker.track(batch.records, batch.checkpoint);
     this.#options.counters.polled += batch.records.length;
-    const trace = this.#traces?.begin(sinceMs, batch.records) ?? null;
+    const trace = this.#traces?.begin(sinceMs, batch.records, poll) ?? null;
     try {
       await this.#dispatch.process(batch.records, poll, trace);
       trace?.dispatched(null);

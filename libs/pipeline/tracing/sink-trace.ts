@@ -1,5 +1,6 @@
 import type { SinkRecord } from '@rocketmq-connect/sdk';
 import { LINKS_MAX, type TraceContext } from '@rocketmq-connect/tracing';
+import { CommitTraces } from './commit-traces.ts';
 import { StageTimes } from './stage-times.ts';
 import type { SpanMaker, TaskSpans } from './task-spans.ts';
 import { TraceLinks } from './trace-links.ts';
@@ -14,9 +15,11 @@ export class SinkTraces {
   readonly #spans: TaskSpans;
   /** Batches that were put since the last flush. */
   #put: TraceContext[] = [];
+  readonly #commits: CommitTraces;
 
   constructor(spans: TaskSpans) {
     this.#spans = spans;
+    this.#commits = new CommitTraces(spans);
   }
 
   nowMs(): number {
@@ -30,23 +33,21 @@ export class SinkTraces {
     });
   }
 
-  /** Flushed from `sinceMs` until now, on behalf of what was put since the last flush; null: none of it is sampled. */
-  flushed(sinceMs: number): FlushTrace | null {
-    const [first, ...links] = this.#put;
-    if (first === undefined) return null;
-    this.#put = [];
-    const make = this.#spans.open();
-    const below = (name: string, fromMs: number, untilMs: number): void =>
-      make({ ...this.#spans.below(first, name, fromMs, untilMs), links });
-    const flushedMs = this.nowMs();
-    below('flush', sinceMs, flushedMs);
-    return { committed: () => below('commit', flushedMs, this.nowMs()) };
+  /** Flushed from `sinceMs` until now, on behalf of what was put since the last flush: the `traceparent` of its commit. */
+  frozen(freeze: number, sinceMs: number): string | undefined {
+    const put = this.#put;
+    if (put.length > 0) this.#put = [];
+    return this.#commits.frozen(freeze, put, sinceMs);
   }
-}
 
-export interface FlushTrace {
-  /** What was flushed is stored. */
-  committed(): void;
+  committed(freeze: number): void {
+    this.#commits.committed(freeze);
+  }
+
+  /** What is not done yet never will be. */
+  close(): void {
+    this.#commits.close();
+  }
 }
 
 /** The trace of one fetched batch: fetch, convert, transform, put. Its flush and commit are below it, and may come after its end. */

@@ -3,6 +3,8 @@ import { NAME_END, VALUE_END } from '@rocketmq-connect/message-log/message';
 import type { SourceRecord } from '@rocketmq-connect/sdk';
 import { LINKS_MAX, type TraceContext } from '@rocketmq-connect/tracing';
 import { formatTraceparent, parseTraceparent, TRACEPARENT } from '@rocketmq-connect/tracing/trace-context';
+import type { TrackedPartition, TrackedPoll } from '../source/ack-tracker.ts';
+import { CommitTraces } from './commit-traces.ts';
 import { StageTimes } from './stage-times.ts';
 import type { SpanMaker, TaskSpans } from './task-spans.ts';
 
@@ -10,24 +12,57 @@ import type { SpanMaker, TaskSpans } from './task-spans.ts';
 export class SourceTraces {
   readonly #spans: TaskSpans;
   readonly #open = new Set<SourceTrace>();
+  readonly #commits: CommitTraces;
+  #uncommitted: Uncommitted[] = [];
 
   constructor(spans: TaskSpans) {
     this.#spans = spans;
+    this.#commits = new CommitTraces(spans);
   }
 
   /** Of a poll that began at `sinceMs` and has just given records; null: it is not sampled. */
-  begin(sinceMs: number, records: readonly SourceRecord[]): SourceTrace | null {
+  begin(sinceMs: number, records: readonly SourceRecord[], { segments }: TrackedPoll): SourceTrace | null {
     const traceId = this.#spans.sample();
     if (traceId === null) return null;
     const trace: SourceTrace = new SourceTrace(this.#spans, traceId, sinceMs, records.length, () => this.#open.delete(trace));
     this.#open.add(trace);
+    if (this.#uncommitted.length < LINKS_MAX) {
+      const ends = segments.map(({ partition, firstSequence, offsets }) => ({ partition, sequence: firstSequence + offsets.length }));
+      this.#uncommitted.push({ context: trace.context, ends });
+    }
     return trace;
+  }
+
+  /** The frozen offsets are durable in the log, asked from `sinceMs` until now: the `traceparent` of their commit. */
+  frozen(freeze: number, sinceMs: number): string | undefined {
+    const covered = this.#uncommitted.filter(isCovered);
+    if (covered.length > 0) this.#uncommitted = this.#uncommitted.filter((batch) => !covered.includes(batch));
+    return this.#commits.frozen(
+      freeze,
+      covered.map(({ context }) => context),
+      sinceMs,
+    );
+  }
+
+  committed(freeze: number): void {
+    this.#commits.committed(freeze);
   }
 
   /** What is not done yet never will be. */
   close(): void {
     for (const trace of this.#open) trace.end('the task ended before the log had all of the batch');
+    this.#commits.close();
   }
+}
+
+/** A sampled batch, and where it ends in its partitions. */
+interface Uncommitted {
+  readonly context: TraceContext;
+  readonly ends: readonly { readonly partition: TrackedPartition; readonly sequence: number }[];
+}
+
+function isCovered({ ends }: Uncommitted): boolean {
+  return ends.every(({ partition, sequence }) => partition.frozenSequence >= sequence);
 }
 
 /**

@@ -205,6 +205,69 @@ describe('traces of batches', () => {
     });
   });
 
+  describe('of commits', () => {
+    const named = async (name: string): Promise<readonly SpanData[]> => (await spans()).filter((span) => span.name === name);
+    const startQuietSource = (): void => startSource(always);
+
+    it('are below the source batch whose offsets they store, and config-service is told of them', async () => {
+      batches.push(records(['a', 'b']));
+      startQuietSource();
+      await sent(2);
+      await world.committed();
+      const [root] = await roots();
+      assert.deepEqual(below(await spans(), root).sort(), ['commit', 'convert', 'flush', 'poll', 'send']);
+      const [commit] = await named('commit');
+      assert.deepEqual(world.traceparents, [formatTraceparent(commit?.context ?? context(0))]);
+      await world.committed();
+      assert.equal((await named('commit')).length, 1, 'a commit of nothing sampled has none');
+      assert.equal(world.traceparents[1], undefined);
+    });
+
+    it('are of the first source batch, and linked to the others that they cover', async () => {
+      batches.push(records(['a']), records(['b']), records(['c']));
+      startQuietSource();
+      await sent(3);
+      await world.committed();
+      const [first, ...others] = await roots();
+      const [commit, ...more] = await named('commit');
+      assert.deepEqual(more, []);
+      assert.deepEqual([commit?.context.traceId, commit?.parentSpanId], [first?.context.traceId, first?.context.spanId]);
+      assert.deepEqual(
+        commit?.links,
+        others.map((root) => root.context),
+      );
+    });
+
+    it('wait for the commit that covers all of a batch', async () => {
+      batches.push(records(['a', 'b']));
+      startQuietSource();
+      world.log.faults = ({ operation }) => (operation === 'send' ? { delayMs: 5_000 } : undefined);
+      await world.clock.advance(100);
+      await world.committed();
+      assert.deepEqual(await named('commit'), []);
+      await sent(2);
+      await world.committed();
+      assert.equal((await named('commit')).length, 1);
+    });
+
+    it('show one that was never answered, and leave the last to config-service, below the batch', async () => {
+      write(0, 1, () => carrying(1));
+      startSink(byParentsOnly);
+      await world.clock.until(() => got.length === 1);
+      world.answersCommits = false;
+      world.commit();
+      await world.clock.advance(100);
+      write(1, 2, () => carrying(2));
+      await world.clock.until(() => got.length === 2);
+      await world.stop();
+      const [commit, ...more] = await named('commit');
+      assert.deepEqual(more, []);
+      assert.match(commit?.error ?? '', /ended before it heard/);
+      const last = (await roots()).find(({ links }) => links[0]?.traceId === context(2).traceId);
+      assert.equal(world.lastContent?.traceparent, formatTraceparent(last?.context ?? context(0)));
+    });
+  });
+
   describe('of a sink', () => {
     it('link to the batches whose records are delivered, each once, and end with a commit', async () => {
       write(0, 10, (i) => carrying(i < 5 ? 1 : 2));

@@ -147,6 +147,8 @@ export interface CommitRequest {
     | undefined;
   /** Topics that a source has sent to since its last commit; those of a sink are in its offsets. */
   topics: string[];
+  /** W3C trace context of the span that storing this piece is below; empty: nobody traces it. */
+  traceparent: string;
 }
 
 export interface CommitRequest_SinkStatesEntry {
@@ -764,6 +766,7 @@ function createBaseCommitRequest(): CommitRequest {
     release: false,
     releaseStatus: undefined,
     topics: [],
+    traceparent: "",
   };
 }
 
@@ -807,6 +810,9 @@ export const CommitRequest: MessageFns<CommitRequest> = {
     }
     for (const v of message.topics) {
       writer.uint32(90).string(v!);
+    }
+    if (message.traceparent !== "") {
+      writer.uint32(98).string(message.traceparent);
     }
     return writer;
   },
@@ -915,6 +921,14 @@ export const CommitRequest: MessageFns<CommitRequest> = {
             message.topics.push(reader.string());
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.traceparent = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -972,6 +986,7 @@ export const CommitRequest: MessageFns<CommitRequest> = {
         ? StoredStatus.fromJSON(object.release_status)
         : undefined,
       topics: globalThis.Array.isArray(object?.topics) ? object.topics.map((e: any) => globalThis.String(e)) : [],
+      traceparent: isSet(object.traceparent) ? globalThis.String(object.traceparent) : "",
     };
   },
 
@@ -1016,6 +1031,9 @@ export const CommitRequest: MessageFns<CommitRequest> = {
     if (message.topics?.length) {
       obj.topics = message.topics;
     }
+    if (message.traceparent !== "") {
+      obj.traceparent = message.traceparent;
+    }
     return obj;
   },
 
@@ -1045,6 +1063,7 @@ export const CommitRequest: MessageFns<CommitRequest> = {
       ? StoredStatus.fromPartial(object.releaseStatus)
       : undefined;
     message.topics = object.topics?.map((e) => e) || [];
+    message.traceparent = object.traceparent ?? "";
     return message;
   },
 };
