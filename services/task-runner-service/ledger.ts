@@ -107,6 +107,11 @@ export class TaskLedgers {
     return ledger;
   }
 
+  /** How many tasks are known. */
+  get size(): number {
+    return this.#ledgers.size;
+  }
+
   /** The connector is deleted: one of its name that is created anew counts from zero. */
   forget(connector: string): void {
     for (const id of this.#ledgers.keys()) if (parseUnitId(id).connector === connector) this.#ledgers.delete(id);

@@ -76,6 +76,25 @@ describe('the units of a runner', () => {
     assert.deepEqual(world.runner().hosts.tasks(), []);
   });
 
+  it('S005: every runner forgets a deleted connector, wherever its instance ran, and whenever its units left', async () => {
+    const world = await UnitsWorld.open('r1', 'r2');
+    world.placeOn = (unit) => (unit.endsWith('/1') ? 'r2' : 'r1');
+    for (const name of ['c', 'd']) world.runner().hosts.scripts.set(name, { tasks: 2 });
+    for (const name of ['c', 'd']) await world.create(name);
+    for (const name of ['c', 'd']) await world.shows(name, 'RUNNING: RUNNING RUNNING');
+    const known = () => ['r1', 'r2'].map((name) => [...world.runner(name).figures.connectors(), world.runner(name).ledgers.size]);
+    assert.deepEqual(known(), [
+      ['c', 'd', 2],
+      ['c', 'd', 2],
+    ]);
+    await world.clock.resolve(world.connectors.setTargetState({ name: 'd', targetState: TargetState.STOPPED }));
+    await world.clock.until(() => Object.keys(world.owners()).length === 3);
+    for (const name of ['c', 'd']) await world.clock.resolve(world.connectors.delete({ name, resetOffsets: true }));
+    await world.clock.until(() => Object.keys(world.owners()).length === 0);
+    await world.clock.advance(1_000);
+    assert.deepEqual(known(), [[0], [0]]);
+  });
+
   it('S004: a new configuration makes a new generation; its tasks start where the old ones ended', async () => {
     const world = await running({ tasks: 2 });
     produce(world, 5, 1);

@@ -1,4 +1,4 @@
-import { type ClusterKeys, parseUnitId } from '@rocketmq-connect/cluster';
+import type { ClusterKeys } from '@rocketmq-connect/cluster';
 import type { Client } from '@rocketmq-connect/mesh';
 import type { MetadataStore } from '@rocketmq-connect/metadata-store';
 import type { HookLimits } from '@rocketmq-connect/pipeline/host-protocol';
@@ -95,6 +95,7 @@ export class SessionUnits {
       present.want(paused);
     }
     for (const code of this.#code.values()) if (code instanceof ConnectorUnit) code.planIfDue();
+    for (const connector of this.#tools.figures.connectors()) this.#forgetIfDeleted(connector);
   }
 
   get isEmpty(): boolean {
@@ -150,7 +151,7 @@ export class SessionUnits {
       onIdle: () => {
         if (this.#lives.get(life) === created) this.#lives.delete(life);
         this.#code.delete(life);
-        if (unit.task === undefined && view.spec(unit.connector) === undefined) this.#forgetConnector(unit.connector);
+        this.#forgetIfDeleted(unit.connector);
         if (this.isEmpty) this.#forgetAll();
       },
       onWaiting: () => this.#warmUp(unit.connector),
@@ -217,9 +218,13 @@ export class SessionUnits {
     });
   }
 
-  #forgetConnector(connector: string): void {
-    this.#tools.ledgers.forget(connector);
-    this.#tools.figures.forget((unit) => parseUnitId(unit).connector === connector);
+  /** Its instance may have run elsewhere, and it may have been deleted long after its last unit left: whoever has figures of it looks by itself. */
+  #forgetIfDeleted(connector: string): void {
+    const { view, ledgers, figures } = this.#tools;
+    if (view.spec(connector) !== undefined) return;
+    for (const { unit } of this.#lives.values()) if (unit.connector === connector) return;
+    ledgers.forget(connector);
+    figures.forget(connector);
   }
 
   #release(owned: Owned, log: Logger): (status: StoredStatus, signal: AbortSignal) => Promise<void> {

@@ -1,3 +1,4 @@
+import { parseUnitId } from '@rocketmq-connect/cluster';
 import type { Clock } from '@rocketmq-connect/sdk';
 import { type Histogram, histogram, LATENCY, observe } from '@rocketmq-connect/telemetry/metrics/histogram';
 import { owns, type UnitPhase } from './unit-state.ts';
@@ -62,8 +63,16 @@ export class UnitFigures {
     return (spentMs[state] + (phase === state ? this.#clock.monotonic() - phaseSinceMs : 0)) / 1000;
   }
 
-  forget(units: (unit: string) => boolean): void {
-    for (const unit of this.#units.keys()) if (units(unit)) this.#units.delete(unit);
+  /** Those of whose units something is known. */
+  connectors(): ReadonlySet<string> {
+    const connectors = new Set<string>();
+    for (const unit of this.#units.keys()) connectors.add(parseUnitId(unit).connector);
+    return connectors;
+  }
+
+  /** The connector is deleted. */
+  forget(connector: string): void {
+    for (const unit of this.#units.keys()) if (parseUnitId(unit).connector === connector) this.#units.delete(unit);
   }
 
   #claimed(history: UnitHistory, owned: boolean, now: number): void {

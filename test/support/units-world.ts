@@ -163,6 +163,8 @@ export class TestRunner {
   readonly store: SimulatedClient;
   readonly hosts: ScriptedHosts;
   readonly pool: HostPool;
+  readonly ledgers = new TaskLedgers();
+  readonly figures: UnitFigures;
   readonly unkillable: string[] = [];
   /** What its units logged. */
   readonly lines: string[] = [];
@@ -184,6 +186,7 @@ export class TestRunner {
     this.hosts = new ScriptedHosts(world.clock, name);
     const onUnkillable = (message: string): void => void this.unkillable.push(message);
     const { clock } = world;
+    this.figures = new UnitFigures(clock);
     this.pool = new HostPool({
       hosts: { thread: this.hosts },
       clock,
@@ -203,7 +206,7 @@ export class TestRunner {
 
   /** Opens a session, after the last one ended. */
   async join(): Promise<void> {
-    const { world, name, store, pool } = this;
+    const { world, name, store, pool, ledgers, figures } = this;
     const { clock, keys, network } = world;
     const lease = await store.grantLease(10_000);
     const session = `${name}-${lease.id}`;
@@ -266,8 +269,8 @@ export class TestRunner {
         commits,
         taskSets: rpc.client(TaskSetServiceDefinition, config),
         commitStream: new CommitStream(commits, clock, 5000),
-        ledgers: new TaskLedgers(),
-        figures: new UnitFigures(clock),
+        ledgers,
+        figures,
         view: this.#view(),
         canRun: (plugin) => this.hosts.plugins.includes(plugin),
       },

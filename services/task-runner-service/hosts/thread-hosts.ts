@@ -62,7 +62,8 @@ export class ThreadHosts implements TaskHosts {
     const log = connectLog();
     const pulse = new SharedArrayBuffer(8);
     const word = new Int32Array(pulse);
-    const unitsByNumber: string[] = [];
+    const numbers = new Map<string, number>();
+    let starts = 0;
     const data: ThreadHostData = { log: log.connection, deadline: deadline.buffer, pulse, plugins, baseDirectory, sampler };
     const worker = new Worker(new URL('./thread-main.ts', import.meta.url), {
       name: id,
@@ -77,13 +78,17 @@ export class ThreadHosts implements TaskHosts {
       () => Atomics.load(word, 0),
       blockedAfterMs,
       async () => {
-        culprit = unitsByNumber[Atomics.load(word, 1) - 1];
+        const number = Atomics.load(word, 1);
+        culprit = [...numbers].find(([, each]) => each === number)?.[0];
         const code = await blockedCode(worker);
         failure ??= new Error(`its event loop was blocked for about ${blockedAfterMs} ms${code === undefined ? '' : ` by ${code}`}`);
         void worker.terminate();
       },
     );
-    worker.on('message', (event: HostEvent) => listener.onEvent(event));
+    worker.on('message', (event: HostEvent) => {
+      if (event.type === 'stopped' || event.type === 'failed') numbers.delete(event.unit);
+      listener.onEvent(event);
+    });
     worker.on('error', (error: unknown) => {
       failure = error instanceof Error ? error : new Error(String(error));
     });
@@ -97,7 +102,7 @@ export class ThreadHosts implements TaskHosts {
       id,
       send: (command: HostCommand) => {
         // The host numbers its units in the order in which they come.
-        if (command.type === 'startTask' || command.type === 'startConnector') unitsByNumber.push(command.unit);
+        if (command.type === 'startTask' || command.type === 'startConnector') numbers.set(command.unit, ++starts);
         worker.postMessage(command);
       },
       kill: () => {
