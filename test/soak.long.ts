@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,12 +10,17 @@ import { recordRow } from './support/measurements.ts';
 import { Mesh, type MeshProcess } from './support/mesh.ts';
 import { NumberedFiles } from './support/numbered-files.ts';
 import { type ProcessFigures, processFigures, slopeOf } from './support/process-figures.ts';
+import { type Kept, ResourceNotes } from './support/resource-notes.ts';
 import { rocketmq, useRocketmq } from './support/rocketmq.ts';
 import { waitFor } from './support/standalone.ts';
 
 const MINUTES = Number(process.env['SOAK_MINUTES'] ?? 60);
+/** After each of six parts of the time every thread collects its garbage: what grows from one to the next is kept by somebody. */
+const PART_MINUTES = MINUTES / 6;
 /** Caches, compiled code and pools have their sizes then. */
-const WARM_MINUTES = MINUTES / 6;
+const WARM_MINUTES = PART_MINUTES;
+/** How much more the last two of them may have than the two before. */
+const KEPT_MORE_MAX = 1.02;
 const SAMPLE_MS = 15_000;
 const CHURN_MS = 30_000;
 const RESOURCES = new URL('support/active-resources.ts', import.meta.url).href;
@@ -26,11 +31,9 @@ interface Sample extends ProcessFigures {
   readonly atMs: number;
 }
 
-interface ResourceNote {
-  readonly pid: number;
-  readonly threadId: number;
-  readonly atMs: number;
-  readonly counts: Readonly<Record<string, number>>;
+/** After a collection. */
+interface Rest extends Kept {
+  readonly rssMb: number;
 }
 
 describe('a mesh of real processes over an hour', function () {
@@ -55,7 +58,7 @@ describe('a mesh of real processes over an hour', function () {
       cluster,
       folder,
       args: ['--lease-ttl-ms', '10000', '--offsets-commit-interval-ms', '2000'],
-      env: { NODE_OPTIONS: `--import ${RESOURCES}`, ACTIVE_RESOURCES_FILE: resources() },
+      env: { NODE_OPTIONS: `--import ${RESOURCES} --expose-gc`, ACTIVE_RESOURCES_FILE: resources() },
     });
     await mesh.start({ 'config-service': 2, scheduler: 2, 'task-runner': 3, gateway: 2 });
   });
@@ -83,6 +86,18 @@ describe('a mesh of real processes over an hour', function () {
         await sleep(ms);
       }
     };
+    const notes = new ResourceNotes(resources());
+    const rests = new Map<MeshProcess, Rest[]>(processes(mesh).map((process) => [process, []]));
+    /** The churn rests: hosts that were started for it have ended. */
+    const rest = async (): Promise<void> => {
+      const kept = await notes.collect([...rests.keys()].map(pidOf));
+      for (const [process, own] of rests) {
+        const of = kept.get(pidOf(process));
+        assert.ok(of);
+        own.push({ ...of, rssMb: processFigures(pidOf(process)).rssMb });
+      }
+    };
+    const rested = (): number => Math.min(...[...rests.values()].map((own) => own.length));
     let churns = 0;
     /** A connector comes, runs, is paused, and is deleted with its offsets. */
     const churn = async (): Promise<void> => {
@@ -94,33 +109,39 @@ describe('a mesh of real processes over an hour', function () {
       await waitFor(async () => (await mesh.units()).every(({ connector }) => connector !== name), `${name} is gone`, 60_000);
     };
     const sample = async (): Promise<void> => {
-      for (const [process, own] of samples) own.push({ minute: minute(), atMs: Date.now(), ...processFigures(process.child.pid ?? 0) });
+      for (const [process, own] of samples) own.push({ minute: minute(), atMs: Date.now(), ...processFigures(pidOf(process)) });
       const { kvs } = await store.range(clusterKeys(cluster).root);
       stores.push({ minute: minute(), keys: kvs.length, leases: await etcd.leases() });
     };
-    await Promise.all([every(250, () => lines.grow(5)), every(CHURN_MS, churn), every(SAMPLE_MS, sample).then(() => sample())]);
+    await Promise.all([
+      every(250, () => lines.grow(5)),
+      every(CHURN_MS, () => (minute() > (rested() + 1) * PART_MINUTES ? rest() : churn())),
+      every(SAMPLE_MS, sample).then(() => sample()),
+    ]);
     assert.deepEqual(await lines.arrived(copy), { missing: 0, doubled: 0, disordered: 0 });
     // What was deleted is swept within a moment.
     await sleep(60_000);
+    await rest();
     await sample();
 
-    const noted = readFileSync(resources(), 'utf8')
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as ResourceNote);
-    for (const [{ kind, id, child }, own] of samples) {
+    for (const [process, own] of samples) {
       const warm = own.filter((each) => each.minute > WARM_MINUTES);
       const [first, last] = [warm[0], warm.at(-1)];
       assert.ok(first !== undefined && last !== undefined);
       const slope = slopeOf(warm.map(({ minute: x, rssMb: y }) => ({ x, y }))) * 60;
       const cpu = (100 * (last.cpuSeconds - first.cpuSeconds)) / (60 * (last.minute - first.minute));
-      const busy = [first, last].map(({ atMs }) => activeAt(noted, child.pid ?? 0, atMs));
+      const busy = [first, last].map(({ atMs }) => notes.activeAt(pidOf(process), atMs));
+      const atRest = rests.get(process) ?? [];
+      const each = (figure: (rest: Rest) => number): string =>
+        atRest.map((one) => figure(one).toFixed(figure(one) < 100 ? 1 : 0)).join(' ');
       recordRow(
         'soak.md',
         MINUTES,
-        `${kind} ${id}`,
-        `${first.rssMb.toFixed(0)} → ${last.rssMb.toFixed(0)}`,
+        `${process.kind} ${process.id}`,
+        each(({ rssMb }) => rssMb),
         slope.toFixed(1),
+        each(({ heapMb }) => heapMb),
+        each(({ externalMb }) => externalMb),
         `${first.sockets} → ${last.sockets}`,
         `${first.descriptors} → ${last.descriptors}`,
         `${first.threads} → ${last.threads}`,
@@ -130,9 +151,17 @@ describe('a mesh of real processes over an hour', function () {
     }
     const [first, last] = [stores.find((each) => each.minute > WARM_MINUTES), stores.at(-1)];
     assert.ok(first !== undefined && last !== undefined);
-    recordRow('soak.md', MINUTES, `etcd: ${first.keys} → ${last.keys} keys, ${first.leases} → ${last.leases} leases`, ...Array(7).fill(''));
+    recordRow('soak.md', MINUTES, `etcd: ${first.keys} → ${last.keys} keys, ${first.leases} → ${last.leases} leases`, ...Array(9).fill(''));
     console.log(`    ${lines.total} lines; ${churns} connectors came and went`);
     assert.equal(last.leases, first.leases);
+    for (const [{ kind, id }, own] of rests) {
+      const kept = own.map(({ heapMb, externalMb }) => heapMb + externalMb);
+      const [before, after] = [kept.slice(-4, -2), kept.slice(-2)];
+      assert.ok(
+        Math.min(...after) <= KEPT_MORE_MAX * Math.max(...before),
+        `${kind} ${id} keeps, in MB: ${kept.map((mb) => mb.toFixed(1))}`,
+      );
+    }
     for (const own of samples.values()) {
       const sockets = own.filter((each) => each.minute > WARM_MINUTES).map((each) => each.sockets);
       assert.ok((sockets.at(-1) ?? 0) <= Math.max(...sockets.slice(0, sockets.length / 2)), `sockets: ${sockets}`);
@@ -142,19 +171,10 @@ describe('a mesh of real processes over an hour', function () {
 
 const KINDS = ['config-service', 'scheduler', 'task-runner', 'gateway'] as const;
 
-function processes(mesh: Mesh): MeshProcess[] {
-  return KINDS.flatMap((kind) => mesh.all(kind));
+function pidOf({ child }: MeshProcess): number {
+  return child.pid ?? 0;
 }
 
-/** What kept the threads of a process busy at a time: the sum of their last notes of the half minute before. */
-function activeAt(notes: readonly ResourceNote[], pid: number, atMs: number): number {
-  const last = new Map<number, number>();
-  for (const { pid: of, threadId, atMs: notedAtMs, counts } of notes) {
-    if (of !== pid || notedAtMs > atMs || notedAtMs < atMs - 30_000) continue;
-    last.set(
-      threadId,
-      Object.values(counts).reduce((sum, count) => sum + count, 0),
-    );
-  }
-  return [...last.values()].reduce((sum, count) => sum + count, 0);
+function processes(mesh: Mesh): MeshProcess[] {
+  return KINDS.flatMap((kind) => mesh.all(kind));
 }
