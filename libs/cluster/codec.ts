@@ -24,8 +24,8 @@ export function decodeStored<T>(type: StoredType<T>, { key, value }: Pick<KeyVal
 
 /**
  * A message as proto3 JSON. What `previous`, the stored value that it replaces, holds beyond what this version knows stays: an
- * older replica must not erase what a newer one wrote, and ts-proto drops unknown fields. That goes for fields of nested messages and
- * of a map's messages too, and for those of repeated messages as long as these are unchanged; a changed element is a new one.
+ * older replica must not erase what a newer one wrote, and ts-proto drops unknown fields and reads unknown values of enums as
+ * UNRECOGNIZED. That goes for fields of nested messages and of a map's messages too, and for those of repeated messages as long as these are unchanged; a changed element is a new one.
  */
 export function encodeStored<T>(type: StoredType<T>, message: T, previous?: string): string {
   const next = type.toJSON(message);
@@ -37,7 +37,8 @@ export function encodeStored<T>(type: StoredType<T>, message: T, previous?: stri
 /** `raw` is what was stored, `known` the part of it that this version understands, `next` what it wants there. */
 function merge(raw: unknown, known: unknown, next: unknown): unknown {
   if (Array.isArray(raw) && Array.isArray(known) && Array.isArray(next)) return mergeElements(raw, known, next);
-  if (!isObject(raw) || !isObject(known) || !isObject(next)) return next;
+  // What was not changed stays as it was written: a value of an enum that this version does not know, too.
+  if (!isObject(raw) || !isObject(known) || !isObject(next)) return known === next ? raw : next;
   const merged = new Map(Object.entries(next));
   for (const [field, value] of Object.entries(raw)) {
     if (Object.hasOwn(next, field)) merged.set(field, merge(value, known[field], next[field]));

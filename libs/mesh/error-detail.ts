@@ -35,6 +35,9 @@ export function unavailable(code: string, message: string, remedy?: string): Con
   return new ConnectError('unavailable', message, remedy === undefined ? { code } : { code, remedy });
 }
 
+/** Of a call that its peer does not know, so that nothing was done. */
+export const OLDER_PEER = 'it runs an older version, which lacks this: upgrade it';
+
 function cut(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }

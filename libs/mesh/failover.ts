@@ -25,8 +25,8 @@ export function roundRobin(endpoints: Endpoints): () => readonly string[] {
 }
 
 /**
- * Tries the endpoints in turn. The next one is tried only where that cannot do anything twice: nothing was sent, or the method
- * reads only and the peer is unavailable.
+ * Tries the endpoints in turn. The next one is tried only where that cannot do anything twice: nothing was sent, or the peer is of an
+ * older version that does not know the method, or the method reads only and the peer is unavailable.
  */
 export async function withFailover<T>(
   service: string,
@@ -40,8 +40,7 @@ export async function withFailover<T>(
       return await attempt(endpoint);
     } catch (failure) {
       if (!(failure instanceof AttemptFailed)) throw failure;
-      const again = !failure.sent || (failure.error.kind === 'unavailable' && failure.error.code === 'UNAVAILABLE' && isRead(method));
-      if (!again) throw failure.error;
+      if (failure.sent && !isUndone(failure.error, method)) throw failure.error;
       last = failure.error;
     }
   }
@@ -51,6 +50,10 @@ export async function withFailover<T>(
 export function noEndpoint(service: string): ConnectError {
   const name = service.slice(service.lastIndexOf('.') + 1);
   return unavailable('NO_ENDPOINT', `no instance of ${name} is known`, 'start one, or wait until it has registered');
+}
+
+function isUndone({ kind, code }: ConnectError, method: string): boolean {
+  return code === 'UNIMPLEMENTED' || (kind === 'unavailable' && code === 'UNAVAILABLE' && isRead(method));
 }
 
 function isRead(method: string): boolean {

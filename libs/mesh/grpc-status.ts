@@ -1,7 +1,7 @@
 import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js';
 import { ErrorDetail } from '@rocketmq-connect/proto/common';
 import type { ConnectError, ErrorKind } from '@rocketmq-connect/sdk';
-import { fromErrorDetail, toErrorDetail } from './error-detail.ts';
+import { fromErrorDetail, OLDER_PEER, toErrorDetail } from './error-detail.ts';
 
 /** The one table between the error family and gRPC: first match wins; the first row of a status says what it means without details. */
 const rows: readonly { readonly kind: ErrorKind; readonly code?: RegExp; readonly status: status }[] = [
@@ -42,7 +42,8 @@ export function fromStatus(path: string, endpoint: string, failed: ServiceError 
   if (bytes instanceof Buffer) return fromErrorDetail(ErrorDetail.decode(bytes), kind);
   const code = status[failed.code] ?? 'UNKNOWN';
   const message = `${path} at ${endpoint}: ${failed.code === status.DEADLINE_EXCEEDED ? 'no answer within the deadline' : failed.details}`;
-  return fromErrorDetail({ kind, code, message, field: '', remedy: '', fields: [] });
+  const remedy = failed.code === status.UNIMPLEMENTED ? OLDER_PEER : '';
+  return fromErrorDetail({ kind, code, message, field: '', remedy, fields: [] });
 }
 
 /** grpc-js' words for a call that never reached a connection, so that it may be tried elsewhere. */

@@ -1,6 +1,6 @@
 import { ErrorDetail } from '@rocketmq-connect/proto/common';
 import { type Clock, ConnectError } from '@rocketmq-connect/sdk';
-import { fromErrorDetail, toErrorDetail, unavailable } from './error-detail.ts';
+import { fromErrorDetail, OLDER_PEER, toErrorDetail, unavailable } from './error-detail.ts';
 import type { AnyMethod, CallContext, CallOptions, Implementation } from './index.ts';
 import { type Fault, type Packet, type Transit, Wire } from './simulated-wire.ts';
 import { Mailbox, pump } from './streams.ts';
@@ -194,7 +194,9 @@ export class SimulatedCall {
   #handler(): HandlerFunction {
     const handler = this.#lookup(this.path);
     if (handler === undefined) throw unavailable('UNAVAILABLE', `the server at ${this.endpoint} is gone`);
-    if (handler === 'unknown') throw new ConnectError('fatal', `${this.path} is not served at ${this.endpoint}`, { code: 'UNIMPLEMENTED' });
+    if (handler === 'unknown') {
+      throw new ConnectError('fatal', `${this.path} is not served at ${this.endpoint}`, { code: 'UNIMPLEMENTED', remedy: OLDER_PEER });
+    }
     return handler;
   }
 

@@ -12,6 +12,7 @@ import { newConnectorName } from './names.ts';
 import { maskSecrets, unmaskSecrets } from './secrets.ts';
 import { type CurrentSpec, changeSpec, historyValue, notFound, requireSpec } from './specs.ts';
 import type { Sweeper } from './sweeper.ts';
+import { knownTargetState } from './target-state.ts';
 import { transact } from './transact.ts';
 import { type ValidatedConfig, validateConfig } from './validation.ts';
 
@@ -66,9 +67,10 @@ async function create(context: ConfigContext, sweeper: Sweeper, request: CreateR
   const name = newConnectorName(request.name);
   const config = ownConfig(name, request.config);
   const { keys, store } = context;
+  const { initialState } = request;
+  const targetState = initialState === TargetState.UNSPECIFIED ? TargetState.RUNNING : knownTargetState('initial_state', initialState);
   if ((await store.get(keys.spec(name))).kv !== null) throw alreadyExists(name);
   const validated = await validateConfig(context, config, []);
-  const targetState = request.initialState === TargetState.UNSPECIFIED ? TargetState.RUNNING : request.initialState;
   const startTimeMs = BigInt(Math.floor(context.clock.now()));
   const spec = await transact(context, async () => {
     const present = await store.get(keys.spec(name));

@@ -53,8 +53,12 @@ describe('lifecycle', () => {
     assert.equal((await mesh.failure(mesh.connectors.restartTask({ name: 'x', task: 0 }))).message, 'Unknown connector: x');
     assert.equal((await mesh.failure(mesh.connectors.getStatus({ name: 'x' }))).message, 'No status found for connector x');
     await mesh.create('c');
-    const error = await mesh.failure(mesh.connectors.setTargetState({ name: 'c', targetState: TargetState.UNSPECIFIED }));
-    assert.equal(error.field, 'target_state');
+    for (const targetState of [TargetState.UNSPECIFIED, TargetState.UNRECOGNIZED]) {
+      const error = await mesh.failure(mesh.connectors.setTargetState({ name: 'c', targetState }));
+      assert.equal(error.field, 'target_state');
+    }
+    const create = mesh.connectors.create({ name: 'new', config: fileConfig, initialState: TargetState.UNRECOGNIZED });
+    assert.equal((await mesh.failure(create)).field, 'initial_state');
   });
 
   it('S034: a restart raises the counters of exactly the planned units, and tells them as RESTARTING', async () => {

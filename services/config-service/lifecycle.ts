@@ -4,11 +4,12 @@ import { absent } from '@rocketmq-connect/metadata-store';
 import { TargetState } from '@rocketmq-connect/proto/common';
 import type { ConnectorServiceDefinition, ConnectorStatus, RestartRequest } from '@rocketmq-connect/proto/connector';
 import { type StoredSpec, StoredTaskSet } from '@rocketmq-connect/proto/storage';
-import { ConfigError, ConnectError } from '@rocketmq-connect/sdk';
+import { ConnectError } from '@rocketmq-connect/sdk';
 import type { ConfigContext } from './context.ts';
 import { isEmpty, markRestarting, type RestartPlan, restartPlan } from './restart-plan.ts';
 import { changeSpec, requireSpec } from './specs.ts';
 import { connectorStatus } from './status.ts';
+import { knownTargetState } from './target-state.ts';
 
 /** Target states and restarts. */
 export function lifecycleHandlers(
@@ -28,9 +29,7 @@ export function lifecycleHandlers(
 }
 
 async function setTargetState(context: ConfigContext, name: string, targetState: TargetState, call: CallContext): Promise<void> {
-  if (targetState === TargetState.UNSPECIFIED) {
-    throw new ConfigError('a target state must be RUNNING, PAUSED or STOPPED', { field: 'target_state' });
-  }
+  knownTargetState('target_state', targetState);
   const { keys, store } = context;
   const unknown = (missing: string): ConnectError => unknownConnector(`Unknown connector ${missing}`);
   await changeSpec(context, name, call.identity, unknown, async ({ spec }) => {

@@ -34,7 +34,7 @@ export async function validateConfig(context: ConfigContext, config: Config, kep
   }
   if (errors.length > 0) throw invalidConfig(errors, literal.length > 0 ? REFER : undefined);
   if (result.errorCount > 0) throw new ConfigError(`the plugin ${plugin} finds ${result.errorCount} errors in the configuration`);
-  if (result.type === ConnectorType.UNSPECIFIED) {
+  if (result.type !== ConnectorType.SOURCE && result.type !== ConnectorType.SINK) {
     throw new ConfigError(`${plugin} is not a connector`, { field: 'connector.class', remedy: 'GET /connector-plugins lists connectors' });
   }
   return {

@@ -34,7 +34,8 @@ export function desiredUnits(target: StoredTarget | undefined, view: ClusterView
     const ref = parseUnitId(id);
     const spec = view.spec(ref.connector);
     if (spec === undefined || spec.value.targetState === TargetState.STOPPED) continue;
-    const paused = spec.value.targetState === TargetState.PAUSED;
+    // What a newer version asks for is not known here: then nothing is the safe thing to do.
+    const paused = spec.value.targetState === TargetState.PAUSED || spec.value.targetState === TargetState.UNRECOGNIZED;
     if (ref.task === undefined) {
       desired.set(`${id}@${spec.createRevision}`, { unit: { ...ref, generation: '' }, paused });
       continue;

@@ -60,6 +60,19 @@ describe('the units of a runner', () => {
     assert.equal(taskOf(world).position, 3);
   });
 
+  it('pauses at a target state that only a newer version knows', async () => {
+    const world = await running();
+    const hand = world.store.client('newer version');
+    const key = world.keys.spec('c');
+    const { kv } = await world.clock.resolve(hand.get(key));
+    const value = JSON.stringify({ ...JSON.parse(kv?.value ?? ''), targetState: 'TARGET_STATE_OF_THE_FUTURE' });
+    await world.clock.resolve(hand.txn({ compare: [], then: [{ op: 'put', key, value }] }));
+    await world.shows('c', 'PAUSED: PAUSED');
+    assert.equal(taskOf(world).paused, true);
+    await set(world, TargetState.RUNNING);
+    await world.shows('c', 'RUNNING: RUNNING');
+  });
+
   it('S041: a connector that is created PAUSED has no tasks until it is resumed', async () => {
     const world = await UnitsWorld.open('r1');
     const config = { name: 'c', 'connector.class': 'Scripted' };

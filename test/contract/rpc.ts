@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type CallContext, type Handlers, implement, type Rpc } from '@rocketmq-connect/mesh';
 import { type CommitRequest, CommitServiceDefinition } from '@rocketmq-connect/proto/commit';
+import { TargetState } from '@rocketmq-connect/proto/common';
 import {
   type Connector,
   ConnectorServiceDefinition,
@@ -143,6 +144,28 @@ export function rpcContract(name: string, open: () => RpcUnderTest): void {
       const server = await serveConnectors({});
       const error = await failure(connectorsAt(server.address).get({ name: 'a' }));
       assert.deepEqual([error.kind, error.code], ['fatal', 'UNIMPLEMENTED']);
+      assert.match(error.remedy ?? '', /upgrade/);
+    });
+
+    it('goes on to a peer that serves what an older one does not know', async () => {
+      const [older, newer] = [
+        await serveConnectors({}),
+        await serveConnectors({ create: async () => ({ connector: connector({}) }) }, 'new'),
+      ];
+      const client = connectorsAt(older.address, newer.address);
+      for (let call = 0; call < 4; call++) await client.create({ name: 'a', config: {}, initialState: 'TARGET_STATE_RUNNING' });
+    });
+
+    it('carries a value of an enum that the reader does not know as UNRECOGNIZED', async () => {
+      let received: CreateRequest | undefined;
+      const server = await serveConnectors({
+        create: async (request) => {
+          received = request;
+          return { connector: connector({ targetState: TargetState.UNRECOGNIZED }) };
+        },
+      });
+      const response = await connectorsAt(server.address).create({ name: 'a', config: {}, initialState: TargetState.UNRECOGNIZED });
+      assert.deepEqual([received?.initialState, response.connector?.targetState], [TargetState.UNRECOGNIZED, TargetState.UNRECOGNIZED]);
     });
 
     it('ends a call at its deadline and aborts its handler', async () => {

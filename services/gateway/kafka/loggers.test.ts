@@ -52,6 +52,18 @@ describe('/admin/loggers', () => {
     assert.match(some.text, /127\.0\.0\.1:9083: .*it is away/);
   });
 
+  it('says of a process of an older version that it must be upgraded first', async () => {
+    const older = await gatewayBefore([]);
+    try {
+      const put = await older.request('PUT', '/admin/loggers/connectors?scope=cluster', { body: { level: 'WARN' } });
+      assert.equal(put.status, 501);
+      assert.match(put.text, /127\.0\.0\.1:9083: .*"remedy":"[^"]*upgrade/);
+      assert.ok(!older.loggers.lets('connectors.orders.0', 'info'));
+    } finally {
+      await older.close();
+    }
+  });
+
   it('refuses what it does not understand', async () => {
     const cases: [string, unknown, number, RegExp][] = [
       ['root', { level: 'HOGWASH' }, 404, /invalid log level 'HOGWASH'\./],

@@ -2,7 +2,7 @@ import type { Rpc } from '@rocketmq-connect/mesh';
 import { LoggerServiceDefinition } from '@rocketmq-connect/proto/logger';
 import { LOG_LEVELS, type LogLevel } from '@rocketmq-connect/telemetry/log-levels';
 import { type LoggerInfo, type Loggers, setLevel } from '@rocketmq-connect/telemetry/loggers';
-import { problem, toProblem } from '../problem.ts';
+import { type Problem, problem, toProblem } from '../problem.ts';
 import type { Answer, RestRequest, Route } from '../route.ts';
 import { object, text } from './schemas.ts';
 
@@ -72,18 +72,22 @@ async function put(
     throw problem(400, `there is no scope ${scope}`, { field: 'scope', remedy: 'worker or cluster' });
   const affected = setLevel(loggers, logger, level);
   if (scope === 'worker') return { status: 200, json: affected };
-  const failures: string[] = [];
+  const failures: Problem[] = [];
   await Promise.all(
     [...new Set(processes())].map(async (address) => {
       try {
         await rpc.client(LoggerServiceDefinition, () => [address]).setLevel({ logger, level }, { signal, deadlineMs: DEADLINE_MS });
       } catch (error) {
-        failures.push(`${address}: ${toProblem(error).message}`);
+        const { status, message, extra } = toProblem(error);
+        failures.push(problem(status, `${address}: ${message}`, extra));
       }
     }),
   );
-  if (failures.length > 0)
-    throw problem(503, `some processes could not be told, the others were: ${failures.join('; ')}`, { remedy: 'repeat it' });
+  if (failures.length > 0) {
+    const message = `some processes could not be told, the others were: ${failures.map((failure) => failure.message).join('; ')}`;
+    const lasting = failures.every(({ status }) => status === 501) ? failures[0] : undefined;
+    throw lasting === undefined ? problem(503, message, { remedy: 'repeat it' }) : problem(501, message, lasting.extra);
+  }
   return { status: 204 };
 }
 

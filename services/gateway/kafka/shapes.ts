@@ -46,6 +46,7 @@ const kindNames: Readonly<Record<PluginKind, string>> = {
   [PluginKind.CONVERTER]: 'converter',
   [PluginKind.TRANSFORM]: 'transformation',
   [PluginKind.PREDICATE]: 'predicate',
+  [PluginKind.UNRECOGNIZED]: 'unknown',
 };
 
 export function configKey(key: ConfigKey) {

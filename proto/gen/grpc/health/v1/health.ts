@@ -26,6 +26,7 @@ export const HealthCheckResponse_ServingStatus = {
   SERVING: "SERVING",
   NOT_SERVING: "NOT_SERVING",
   SERVICE_UNKNOWN: "SERVICE_UNKNOWN",
+  UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
 export type HealthCheckResponse_ServingStatus =
@@ -36,6 +37,7 @@ export namespace HealthCheckResponse_ServingStatus {
   export type SERVING = typeof HealthCheckResponse_ServingStatus.SERVING;
   export type NOT_SERVING = typeof HealthCheckResponse_ServingStatus.NOT_SERVING;
   export type SERVICE_UNKNOWN = typeof HealthCheckResponse_ServingStatus.SERVICE_UNKNOWN;
+  export type UNRECOGNIZED = typeof HealthCheckResponse_ServingStatus.UNRECOGNIZED;
 }
 
 export function healthCheckResponse_ServingStatusFromJSON(object: any): HealthCheckResponse_ServingStatus {
@@ -52,8 +54,10 @@ export function healthCheckResponse_ServingStatusFromJSON(object: any): HealthCh
     case 3:
     case "SERVICE_UNKNOWN":
       return HealthCheckResponse_ServingStatus.SERVICE_UNKNOWN;
+    case -1:
+    case "UNRECOGNIZED":
     default:
-      throw new globalThis.Error("Unrecognized enum value " + object + " for enum HealthCheckResponse_ServingStatus");
+      return HealthCheckResponse_ServingStatus.UNRECOGNIZED;
   }
 }
 
@@ -67,8 +71,9 @@ export function healthCheckResponse_ServingStatusToJSON(object: HealthCheckRespo
       return "NOT_SERVING";
     case HealthCheckResponse_ServingStatus.SERVICE_UNKNOWN:
       return "SERVICE_UNKNOWN";
+    case HealthCheckResponse_ServingStatus.UNRECOGNIZED:
     default:
-      throw new globalThis.Error("Unrecognized enum value " + object + " for enum HealthCheckResponse_ServingStatus");
+      return "UNRECOGNIZED";
   }
 }
 
@@ -82,8 +87,9 @@ export function healthCheckResponse_ServingStatusToNumber(object: HealthCheckRes
       return 2;
     case HealthCheckResponse_ServingStatus.SERVICE_UNKNOWN:
       return 3;
+    case HealthCheckResponse_ServingStatus.UNRECOGNIZED:
     default:
-      throw new globalThis.Error("Unrecognized enum value " + object + " for enum HealthCheckResponse_ServingStatus");
+      return -1;
   }
 }
 

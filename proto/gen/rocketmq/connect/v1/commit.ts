@@ -21,6 +21,7 @@ export const CommitResult = {
   RETRY: "COMMIT_RESULT_RETRY",
   /** REFUSED - The piece itself cannot be stored (too large, not JSON), however often it is sent: `message` says why. */
   REFUSED: "COMMIT_RESULT_REFUSED",
+  UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
 export type CommitResult = typeof CommitResult[keyof typeof CommitResult];
@@ -32,6 +33,7 @@ export namespace CommitResult {
   export type STALE = typeof CommitResult.STALE;
   export type RETRY = typeof CommitResult.RETRY;
   export type REFUSED = typeof CommitResult.REFUSED;
+  export type UNRECOGNIZED = typeof CommitResult.UNRECOGNIZED;
 }
 
 export function commitResultFromJSON(object: any): CommitResult {
@@ -54,8 +56,10 @@ export function commitResultFromJSON(object: any): CommitResult {
     case 5:
     case "COMMIT_RESULT_REFUSED":
       return CommitResult.REFUSED;
+    case -1:
+    case "UNRECOGNIZED":
     default:
-      throw new globalThis.Error("Unrecognized enum value " + object + " for enum CommitResult");
+      return CommitResult.UNRECOGNIZED;
   }
 }
 
@@ -73,8 +77,9 @@ export function commitResultToJSON(object: CommitResult): string {
       return "COMMIT_RESULT_RETRY";
     case CommitResult.REFUSED:
       return "COMMIT_RESULT_REFUSED";
+    case CommitResult.UNRECOGNIZED:
     default:
-      throw new globalThis.Error("Unrecognized enum value " + object + " for enum CommitResult");
+      return "UNRECOGNIZED";
   }
 }
 
@@ -92,8 +97,9 @@ export function commitResultToNumber(object: CommitResult): number {
       return 4;
     case CommitResult.REFUSED:
       return 5;
+    case CommitResult.UNRECOGNIZED:
     default:
-      throw new globalThis.Error("Unrecognized enum value " + object + " for enum CommitResult");
+      return -1;
   }
 }
 

@@ -15,6 +15,7 @@ export const ConnectorType = {
   UNSPECIFIED: "CONNECTOR_TYPE_UNSPECIFIED",
   SOURCE: "CONNECTOR_TYPE_SOURCE",
   SINK: "CONNECTOR_TYPE_SINK",
+  UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
 export type ConnectorType = typeof ConnectorType[keyof typeof ConnectorType];
@@ -23,6 +24,7 @@ export namespace ConnectorType {
   export type UNSPECIFIED = typeof ConnectorType.UNSPECIFIED;
   export type SOURCE = typeof ConnectorType.SOURCE;
   export type SINK = typeof ConnectorType.SINK;
+  export type UNRECOGNIZED = typeof ConnectorType.UNRECOGNIZED;
 }
 
 export function connectorTypeFromJSON(object: any): ConnectorType {
@@ -36,8 +38,10 @@ export function connectorTypeFromJSON(object: any): ConnectorType {
     case 2:
     case "CONNECTOR_TYPE_SINK":
       return ConnectorType.SINK;
+    case -1:
+    case "UNRECOGNIZED":
     default:
-      throw new globalThis.Error("Unrecognized enum value " + object + " for enum ConnectorType");
+      return ConnectorType.UNRECOGNIZED;
   }
 }
 
@@ -49,8 +53,9 @@ export function connectorTypeToJSON(object: ConnectorType): string {
       return "CONNECTOR_TYPE_SOURCE";
     case ConnectorType.SINK:
       return "CONNECTOR_TYPE_SINK";
+    case ConnectorType.UNRECOGNIZED:
     default:
-      throw new globalThis.Error("Unrecognized enum value " + object + " for enum ConnectorType");
+      return "UNRECOGNIZED";
   }
 }
 
@@ -62,8 +67,9 @@ export function connectorTypeToNumber(object: ConnectorType): number {
       return 1;
     case ConnectorType.SINK:
       return 2;
+    case ConnectorType.UNRECOGNIZED:
     default:
-      throw new globalThis.Error("Unrecognized enum value " + object + " for enum ConnectorType");
+      return -1;
   }
 }
 
@@ -73,6 +79,7 @@ export const TargetState = {
   RUNNING: "TARGET_STATE_RUNNING",
   PAUSED: "TARGET_STATE_PAUSED",
   STOPPED: "TARGET_STATE_STOPPED",
+  UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
 export type TargetState = typeof TargetState[keyof typeof TargetState];
@@ -82,6 +89,7 @@ export namespace TargetState {
   export type RUNNING = typeof TargetState.RUNNING;
   export type PAUSED = typeof TargetState.PAUSED;
   export type STOPPED = typeof TargetState.STOPPED;
+  export type UNRECOGNIZED = typeof TargetState.UNRECOGNIZED;
 }
 
 export function targetStateFromJSON(object: any): TargetState {
@@ -98,8 +106,10 @@ export function targetStateFromJSON(object: any): TargetState {
     case 3:
     case "TARGET_STATE_STOPPED":
       return TargetState.STOPPED;
+    case -1:
+    case "UNRECOGNIZED":
     default:
-      throw new globalThis.Error("Unrecognized enum value " + object + " for enum TargetState");
+      return TargetState.UNRECOGNIZED;
   }
 }
 
@@ -113,8 +123,9 @@ export function targetStateToJSON(object: TargetState): string {
       return "TARGET_STATE_PAUSED";
     case TargetState.STOPPED:
       return "TARGET_STATE_STOPPED";
+    case TargetState.UNRECOGNIZED:
     default:
-      throw new globalThis.Error("Unrecognized enum value " + object + " for enum TargetState");
+      return "UNRECOGNIZED";
   }
 }
 
@@ -128,8 +139,9 @@ export function targetStateToNumber(object: TargetState): number {
       return 2;
     case TargetState.STOPPED:
       return 3;
+    case TargetState.UNRECOGNIZED:
     default:
-      throw new globalThis.Error("Unrecognized enum value " + object + " for enum TargetState");
+      return -1;
   }
 }
 
@@ -145,6 +157,7 @@ export const UnitState = {
   RESTARTING: "UNIT_STATE_RESTARTING",
   /** STOPPED - Only a connector as a whole is STOPPED; its units are gone then. */
   STOPPED: "UNIT_STATE_STOPPED",
+  UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
 export type UnitState = typeof UnitState[keyof typeof UnitState];
@@ -159,6 +172,7 @@ export namespace UnitState {
   export type FAILED = typeof UnitState.FAILED;
   export type RESTARTING = typeof UnitState.RESTARTING;
   export type STOPPED = typeof UnitState.STOPPED;
+  export type UNRECOGNIZED = typeof UnitState.UNRECOGNIZED;
 }
 
 export function unitStateFromJSON(object: any): UnitState {
@@ -190,8 +204,10 @@ export function unitStateFromJSON(object: any): UnitState {
     case 8:
     case "UNIT_STATE_STOPPED":
       return UnitState.STOPPED;
+    case -1:
+    case "UNRECOGNIZED":
     default:
-      throw new globalThis.Error("Unrecognized enum value " + object + " for enum UnitState");
+      return UnitState.UNRECOGNIZED;
   }
 }
 
@@ -215,8 +231,9 @@ export function unitStateToJSON(object: UnitState): string {
       return "UNIT_STATE_RESTARTING";
     case UnitState.STOPPED:
       return "UNIT_STATE_STOPPED";
+    case UnitState.UNRECOGNIZED:
     default:
-      throw new globalThis.Error("Unrecognized enum value " + object + " for enum UnitState");
+      return "UNRECOGNIZED";
   }
 }
 
@@ -240,8 +257,9 @@ export function unitStateToNumber(object: UnitState): number {
       return 7;
     case UnitState.STOPPED:
       return 8;
+    case UnitState.UNRECOGNIZED:
     default:
-      throw new globalThis.Error("Unrecognized enum value " + object + " for enum UnitState");
+      return -1;
   }
 }
 

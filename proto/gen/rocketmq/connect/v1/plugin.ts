@@ -19,6 +19,7 @@ export const PluginKind = {
   CONVERTER: "PLUGIN_KIND_CONVERTER",
   TRANSFORM: "PLUGIN_KIND_TRANSFORM",
   PREDICATE: "PLUGIN_KIND_PREDICATE",
+  UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
 export type PluginKind = typeof PluginKind[keyof typeof PluginKind];
@@ -30,6 +31,7 @@ export namespace PluginKind {
   export type CONVERTER = typeof PluginKind.CONVERTER;
   export type TRANSFORM = typeof PluginKind.TRANSFORM;
   export type PREDICATE = typeof PluginKind.PREDICATE;
+  export type UNRECOGNIZED = typeof PluginKind.UNRECOGNIZED;
 }
 
 export function pluginKindFromJSON(object: any): PluginKind {
@@ -52,8 +54,10 @@ export function pluginKindFromJSON(object: any): PluginKind {
     case 5:
     case "PLUGIN_KIND_PREDICATE":
       return PluginKind.PREDICATE;
+    case -1:
+    case "UNRECOGNIZED":
     default:
-      throw new globalThis.Error("Unrecognized enum value " + object + " for enum PluginKind");
+      return PluginKind.UNRECOGNIZED;
   }
 }
 
@@ -71,8 +75,9 @@ export function pluginKindToJSON(object: PluginKind): string {
       return "PLUGIN_KIND_TRANSFORM";
     case PluginKind.PREDICATE:
       return "PLUGIN_KIND_PREDICATE";
+    case PluginKind.UNRECOGNIZED:
     default:
-      throw new globalThis.Error("Unrecognized enum value " + object + " for enum PluginKind");
+      return "UNRECOGNIZED";
   }
 }
 
@@ -90,8 +95,9 @@ export function pluginKindToNumber(object: PluginKind): number {
       return 4;
     case PluginKind.PREDICATE:
       return 5;
+    case PluginKind.UNRECOGNIZED:
     default:
-      throw new globalThis.Error("Unrecognized enum value " + object + " for enum PluginKind");
+      return -1;
   }
 }
 
