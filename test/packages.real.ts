@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { installPackages } from './support/installed-version.ts';
 import { startStandalone, waitFor } from './support/standalone.ts';
 
 const ROOT = new URL('..', import.meta.url).pathname;
@@ -13,14 +14,10 @@ describe('the published packages', function () {
 
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'rmqc-packages-'));
-    execFileSync(process.execPath, ['--disable-warning=ExperimentalWarning', 'scripts/build-packages.ts', 'dist/test'], { cwd: ROOT });
-    writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }');
-    const tarballs = globSync(join(ROOT, 'dist/test/tarballs/*.tgz'));
-    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--silent', ...tarballs], { cwd: folder, stdio: 'pipe' });
+    installPackages(ROOT, folder);
   });
   after(() => {
     rmSync(folder, { recursive: true, force: true });
-    rmSync(join(ROOT, 'dist/test'), { recursive: true, force: true });
   });
 
   it('are JavaScript', () => {

@@ -19,8 +19,8 @@ import { checkExposure } from './exposure.ts';
 import { loggerService } from './logger-service.ts';
 import { measuredRpc } from './measured-rpc.ts';
 import { measuredStore } from './measured-store.ts';
+import { pushMetrics } from './metrics-push.ts';
 import { serveObservability } from './observability-server.ts';
-import { createTelemetry, type Tracing } from './opentelemetry.ts';
 import { Peers, type Registrations } from './peers.ts';
 import { meshTls } from './pem-files.ts';
 import { ProcessMetrics } from './process-metrics.ts';
@@ -28,6 +28,7 @@ import { listenForEnd } from './signals.ts';
 import { Stages } from './stages.ts';
 import { dataDirectory, etcdConnection, openStore } from './store.ts';
 import { StoreWatch } from './store-watch.ts';
+import { createTracing, type Tracing } from './tracing.ts';
 
 /** What every service of a process shares. The store and the data folder are opened when a service first asks for them. */
 export interface ProcessContext {
@@ -101,9 +102,9 @@ const STOP_GRACE_MS = 2_000;
 export async function startProcess({ settings, baseDirectory, standalone, services: factories }: ProcessPlan): Promise<RunningProcess> {
   checkExposure(settings);
   const metrics = new Metrics();
-  const telemetry = createTelemetry(process.env, systemClock, Math.random, metrics);
+  const tracing = createTracing(process.env, systemClock, Math.random, metrics);
   const loggers = new Loggers(settings.log.level, () => systemClock.now());
-  const log = processLogger(settings, loggers, metrics, () => telemetry.tracer.active());
+  const log = processLogger(settings, loggers, metrics, () => tracing.tracer.active());
   const undo: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const step of undo.splice(0).reverse())
@@ -126,8 +127,8 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
     let toClose: MetadataStore | undefined;
     undo.push(async () => toClose?.close());
     // The last of all: what ends in a trace is still sent.
-    undo.push(() => telemetry.close());
-    const rpc = measuredRpc(new GrpcRpc(meshTls(settings, baseDirectory), telemetry.tracer), systemClock, metrics);
+    undo.push(() => tracing.close());
+    const rpc = measuredRpc(new GrpcRpc(meshTls(settings, baseDirectory), tracing.tracer), systemClock, metrics);
     undo.push(() => rpc.close());
     let server: RpcServer | undefined;
     const address = (): string => (server === undefined ? '' : advertisedAddress(settings, splitAddress(server.address).port));
@@ -146,7 +147,7 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
       const plain = await openStore(etcd, settings, standalone, log, onChange);
       toClose = plain;
       const measured = measuredStore(plain, systemClock, metrics);
-      const found = telemetry.sampler === null ? measured : tracedStore(measured, telemetry.tracer, etcd === undefined ? 'sqlite' : 'etcd');
+      const found = tracing.sampler === null ? measured : tracedStore(measured, tracing.tracer, etcd === undefined ? 'sqlite' : 'etcd');
       await checkLayout(found, keys);
       onChange(null);
       // The embedded one answers as long as the process lives.
@@ -172,7 +173,7 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
       random: Math.random,
       keys,
       rpc,
-      tracing: telemetry,
+      tracing,
       address,
       dataDirectory: () => dataDirectory(settings),
       openStore: opened,
@@ -184,7 +185,9 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
     const services: ProcessService[] = [];
     for (const factory of factories) services.push(await factory(context));
     const identity = { service: serviceName(services), id: context.id, cluster: settings.cluster, version: VERSION };
-    await telemetry.open(identity, log);
+    await tracing.open(identity, log);
+    const push = await pushMetrics(process.env, identity, metrics, systemClock, log);
+    undo.push(() => push.close());
     if (store !== undefined)
       await checkPermissions(
         await store,

@@ -4,7 +4,8 @@ import { promisify } from 'node:util';
 import { ListUnitsResponse, type Unit } from '@rocketmq-connect/proto/cluster';
 import { waitFor } from './standalone.ts';
 
-const BIN = new URL('../../cli/bin/rocketmq-connect.js', import.meta.url).pathname;
+/** The script of `rocketmq-connect` of this tree. */
+export const BIN = new URL('../../cli/bin/rocketmq-connect.js', import.meta.url).pathname;
 
 export type ServiceKind = 'config-service' | 'scheduler' | 'task-runner' | 'gateway';
 
@@ -39,6 +40,8 @@ export const LEASE_TTL_MS = 5_000;
 export class Mesh {
   readonly #options: MeshOptions;
   readonly #processes: MeshProcess[] = [];
+  /** The script that processes run that are started from now on: `rocketmq-connect` of this tree, or of another version. */
+  bin = BIN;
 
   constructor(options: MeshOptions) {
     this.#options = options;
@@ -67,7 +70,7 @@ export class Mesh {
       'offsets-commit-interval-ms': '200',
     };
     const given = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
-    const all = [BIN, kind, ...given, ...(this.#options.args ?? []), ...args];
+    const all = [this.bin, kind, ...given, ...(this.#options.args ?? []), ...args];
     const env = { PATH: process.env['PATH'], ...this.#options.env };
     const child = spawn(process.execPath, all, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';

@@ -30,9 +30,14 @@ export class PacedLines {
     this.#timer = setInterval(() => this.#tick(), EVERY_MS);
   }
 
+  /** Writes no more. */
+  rest(): void {
+    clearInterval(this.#timer);
+  }
+
   /** Resolves to milliseconds from write to arrival, in ascending order, when every line has arrived. */
   async stop(): Promise<readonly number[]> {
-    clearInterval(this.#timer);
+    this.rest();
     const [copy = ''] = this.#copies;
     const watching = setInterval(() => this.#readArrived(), EVERY_MS);
     await this.lines.arrived(copy);

@@ -1,0 +1,63 @@
+import { type InstalledVersion, installVersion } from './support/installed-version.ts';
+import { recordRow } from './support/measurements.ts';
+import { BIN, type ServiceKind } from './support/mesh.ts';
+import { probeRest } from './support/rest-probe.ts';
+import { useRocketmq } from './support/rocketmq.ts';
+import { quantiles, RollingCluster } from './support/rolling-cluster.ts';
+
+const LINES_PER_SECOND = Number(process.env['LINES_PER_SECOND'] ?? 5_000);
+/** The version that a cluster is upgraded from, and goes back to. */
+const UPGRADE_FROM = process.env['UPGRADE_FROM'] ?? '0713032';
+
+const ORDERS: Readonly<Record<string, readonly ServiceKind[]>> = {
+  'config-services first': ['config-service', 'scheduler', 'task-runner', 'gateway'],
+  'task runners first': ['task-runner', 'scheduler', 'config-service', 'gateway'],
+  'gateways first': ['gateway', 'task-runner', 'scheduler', 'config-service'],
+};
+
+describe(`a rolling upgrade of a whole cluster from ${UPGRADE_FROM}`, function () {
+  this.timeout(900_000);
+  let older: InstalledVersion;
+
+  before(async function () {
+    await useRocketmq(this);
+    older = installVersion(UPGRADE_FROM);
+  });
+  after(() => older?.remove());
+
+  for (const [name, order] of Object.entries(ORDERS)) {
+    it(`S028: loses and doubles nothing, there, back and there again, and answers REST at every step (${name})`, async () => {
+      const cluster = await RollingCluster.start(LINES_PER_SECOND, older.bin);
+      const { mesh, folder } = cluster;
+      const newer = BIN;
+      const old = new Set(['c1', 'c2', 's1', 's2', 't1', 't2', 't3', 'g1', 'g2']);
+      let step = 0;
+      try {
+        for (const bin of [newer, older.bin, newer]) {
+          mesh.bin = bin;
+          for (const kind of order) {
+            for (const { id } of mesh.all(kind)) {
+              await cluster.replace(kind, id);
+              if (bin === newer) old.delete(id);
+              else old.add(id);
+              step++;
+              const probes = mesh.all('gateway').map((gateway) => {
+                return probeRest(gateway, { folder, name: `${cluster.name}-${step}-${gateway.id}`, mayLack: old.size > 0 });
+              });
+              await Promise.all(probes);
+            }
+          }
+        }
+        const { lines, perSecond, pauses, latenciesMs } = await cluster.finish();
+        const totals = pauses.map(({ totalMs }) => totalMs).sort((a, b) => a - b);
+        const cells = [quantiles(totals, [0.5, 0.9, 1]), quantiles(latenciesMs, [0.5, 0.99, 1])];
+        recordRow('rolling-upgrade.md', older.commit, name, lines, perSecond.toFixed(0), 0, 0, totals.length, ...cells);
+      } catch (error) {
+        const versions = `step ${step}; old are ${[...old].join(', ') || 'none'}`;
+        throw cluster.withOutputs(new Error(`${versions}: ${(error as Error).message}`, { cause: error }));
+      } finally {
+        await cluster.stop();
+      }
+    });
+  }
+});
