@@ -1,7 +1,8 @@
 import type { QueueAddress } from '@rocketmq-connect/message-log';
 import { BatchBuilder, type PropertyWriter } from '@rocketmq-connect/message-log/message';
 import { isOfTheMessage } from '../errors.ts';
-import { type OutgoingBatch, type SenderOptions, sendUntilStored, settle } from './delivery.ts';
+import type { SourceTrace } from '../tracing/source-trace.ts';
+import { type OutgoingBatch, type SenderOptions, sendUntilStored, settle, traceSent } from './delivery.ts';
 import type { Runs } from './marks.ts';
 
 const IN_FLIGHT_MAX = 64;
@@ -26,9 +27,10 @@ export class DelayedSender {
   }
 
   /** `runs` says which record it is. Returns the bytes of the message. */
-  add(queue: QueueAddress, body: Buffer, properties: PropertyWriter, delayMs: number, runs: Runs): number {
+  add(queue: QueueAddress, body: Buffer, properties: PropertyWriter, delayMs: number, runs: Runs, trace: SourceTrace | null): number {
+    trace?.joined();
     this.#builder.addWritten(body, properties);
-    const batch = { messages: { ...this.#builder.take(), delayMs }, runs, traces: [] };
+    const batch = { messages: { ...this.#builder.take(), delayMs }, runs, traces: trace === null ? [] : [trace] };
     this.#waiting.push({ queue, batch });
     this.#send();
     return batch.messages.bytes.length;
@@ -54,18 +56,25 @@ export class DelayedSender {
   }
 
   async #deliver(queue: QueueAddress, batch: OutgoingBatch): Promise<void> {
-    const { onAcknowledged, onRefused } = this.#options;
+    const { onRefused, clock } = this.#options;
+    const sinceMs = clock.monotonic();
+    try {
+      await this.#store(queue, batch);
+      traceSent(batch, queue, sinceMs, null);
+    } catch (error) {
+      traceSent(batch, queue, sinceMs, error);
+      this.#refused = true;
+      onRefused(error);
+    }
+  }
+
+  async #store(queue: QueueAddress, batch: OutgoingBatch): Promise<void> {
     try {
       await sendUntilStored(this.#options, queue, batch.messages, null);
-      onAcknowledged(batch);
     } catch (error) {
-      try {
-        if (!isOfTheMessage(error)) throw error;
-        await settle(this.#options, queue, batch, error);
-      } catch (last) {
-        this.#refused = true;
-        onRefused(last);
-      }
+      if (!isOfTheMessage(error)) throw error;
+      return settle(this.#options, queue, batch, error);
     }
+    this.#options.onAcknowledged(batch);
   }
 }

@@ -73,6 +73,11 @@ export async function sendUntilStored(
   }
 }
 
+/** The batch went out since `sinceMs`; `error` null: the log has it, or it went another way. */
+export function traceSent({ traces, messages }: OutgoingBatch, queue: QueueAddress, sinceMs: number, error: unknown): void {
+  for (const trace of traces) trace.sent(queue, sinceMs, { count: messages.count, bytes: messages.bytes.length }, error);
+}
+
 /** What becomes of the one message of a batch that the log does not take. Throws the error where the task must fail of it. */
 export async function settle(
   { errors, onSettled }: SenderOptions,

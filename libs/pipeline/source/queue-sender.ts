@@ -2,7 +2,7 @@ import type { QueueAddress } from '@rocketmq-connect/message-log';
 import { BatchBuilder, type PropertyWriter } from '@rocketmq-connect/message-log/message';
 import { isTooLarge } from '../errors.ts';
 import type { SourceTrace } from '../tracing/source-trace.ts';
-import { type OutgoingBatch, type SenderOptions, sendUntilStored, settle } from './delivery.ts';
+import { type OutgoingBatch, type SenderOptions, sendUntilStored, settle, traceSent } from './delivery.ts';
 import { type QueueMark, Runs } from './marks.ts';
 
 /**
@@ -141,9 +141,9 @@ export class QueueSender {
     try {
       await this.#store(batch);
       meters.time('send', sinceMs);
-      this.#traced(batch, sinceMs, null);
+      traceSent(batch, this.queue, sinceMs, null);
     } catch (error) {
-      this.#traced(batch, sinceMs, error);
+      traceSent(batch, this.queue, sinceMs, error);
       this.#refused = true;
       this.#options.onRefused(error);
       return;
@@ -151,10 +151,6 @@ export class QueueSender {
     this.#inFlight = null;
     if (!this.#options.signal.aborted) this.send();
     this.#options.onDelivered();
-  }
-
-  #traced({ traces, messages }: OutgoingBatch, sinceMs: number, error: unknown): void {
-    for (const trace of traces) trace.sent(this.queue, sinceMs, { count: messages.count, bytes: messages.bytes.length }, error);
   }
 
   /** Until the log has the batch: in parts, one after the other, where it takes none of this size. */

@@ -146,7 +146,7 @@ export class SourceDispatch {
     if (delayMs > 0) {
       const runs = new Runs();
       runs.add(segment, index);
-      onAdded(route.delayed.add(sender.queue, body, properties, delayMs, runs));
+      onAdded(route.delayed.add(sender.queue, body, properties, delayMs, runs, trace));
       return;
     }
     onAdded(sender.add(body, properties));
@@ -176,7 +176,7 @@ export class SourceDispatch {
       if (delayMs > 0) {
         const runs = new Runs();
         runs.addPart(segment, index);
-        onAdded(route.delayed.add(sender.queue, body, properties, delayMs, runs));
+        onAdded(route.delayed.add(sender.queue, body, properties, delayMs, runs, encoder.trace));
         continue;
       }
       onAdded(sender.add(body, properties));

@@ -8,6 +8,9 @@ import { CommitTraces } from './commit-traces.ts';
 import { StageTimes } from './stage-times.ts';
 import type { SpanMaker, TaskSpans } from './task-spans.ts';
 
+/** Spans of sends per batch at most, since delayed messages go one by one; further sends are in the time of the batch. */
+const SENDS_MAX = 64;
+
 /** The traces of a source task: one per sampled batch that was polled. */
 export class SourceTraces {
   readonly #spans: TaskSpans;
@@ -84,6 +87,7 @@ export class SourceTrace {
   #droppedLinks = 0;
   /** The dispatch, and each batch of a queue that has records of this one. */
   #open = 1;
+  #sends = 0;
   #error: string | null = null;
   #ended = false;
   #record: { readonly context: TraceContext; readonly sinceMs: number } | null = null;
@@ -148,19 +152,7 @@ export class SourceTrace {
     error: unknown,
   ): void {
     const text = error === null ? null : this.#spans.errorText(error);
-    this.#make({
-      ...this.#spans.below(this.context, 'send', sinceMs, this.#spans.clock.monotonic()),
-      kind: 'client',
-      attributes: {
-        'messaging.system': 'rocketmq',
-        'messaging.operation.type': 'send',
-        'messaging.destination.name': topic,
-        'messaging.destination.partition.id': `${broker}/${queue}`,
-        'messaging.batch.message_count': batch.count,
-        'rmqc.bytes': batch.bytes,
-      },
-      error: text,
-    });
+    if (++this.#sends <= SENDS_MAX || text !== null) this.#makeSend({ topic, broker, queue }, sinceMs, batch, text);
     this.#error ??= text;
     this.#leave();
   }
@@ -194,6 +186,27 @@ export class SourceTrace {
       links: this.#links,
       droppedLinks: this.#droppedLinks,
       error: this.#error ?? error,
+    });
+  }
+
+  #makeSend(
+    { topic, broker, queue }: QueueAddress,
+    sinceMs: number,
+    batch: { readonly count: number; readonly bytes: number },
+    error: string | null,
+  ): void {
+    this.#make({
+      ...this.#spans.below(this.context, 'send', sinceMs, this.#spans.clock.monotonic()),
+      kind: 'client',
+      attributes: {
+        'messaging.system': 'rocketmq',
+        'messaging.operation.type': 'send',
+        'messaging.destination.name': topic,
+        'messaging.destination.partition.id': `${broker}/${queue}`,
+        'messaging.batch.message_count': batch.count,
+        'rmqc.bytes': batch.bytes,
+      },
+      error,
     });
   }
 

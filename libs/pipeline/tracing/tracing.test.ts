@@ -136,6 +136,20 @@ describe('traces of batches', () => {
       assert.equal(all.at(-1), root, 'the last to end');
     });
 
+    it('have a span for each send of a message that the log delivers later, up to a number', async () => {
+      batches.push(records(Array.from({ length: 70 }, (_, i) => `line ${i}`)));
+      startSource(always, { 'rocketmq.delay.ms': '60000' });
+      await sent(70);
+      const all = await spans();
+      const [root] = await roots();
+      assert.equal(root?.error, null);
+      assert.deepEqual(
+        ['convert', 'poll', 'send'].map((name) => below(all, root).filter((each) => each === name).length),
+        [1, 1, 64],
+      );
+      assert.equal(all.at(-1), root, 'the last to end');
+    });
+
     it('have a span for transforms where there are some', async () => {
       batches.push(records(['a']));
       startSource(always, { transforms: 'x', 'transforms.x.type': 'Upper' });
