@@ -49,6 +49,13 @@ describe('what a process tells of itself', function () {
     assert.ok(value('rocketmq_connect_sink_task_put_duration_seconds_count', sink) > 0);
     assert.ok(value('rocketmq_connect_sink_task_end_to_end_latency_seconds_count', sink) > 0);
     assert.equal(value('rocketmq_connect_sink_task_queue_lag_records', { ...sink, queue: '0' }), 0);
+    const behind = families.get('rocketmq_connect_source_task_partition_lag')?.samples ?? [];
+    assert.deepEqual(
+      behind.map(({ value }) => value),
+      [0],
+      'of its one file',
+    );
+    assert.match(behind[0]?.labels['partition'] ?? '', /^\{"filename":"[^"]*quickstart[^"]*"\}$/);
     const commits = { ...sink, outcome: 'stored' };
     await waitFor(async () => {
       families = await scrape();

@@ -107,9 +107,15 @@ export class Generation {
     return 'read';
   }
 
-  /** Bytes not handed out yet, by the size last seen. */
-  get lag(): number {
-    return Math.max(0, this.#reader.sizeSeen - this.#lines.position);
+  /** Bytes not handed out yet, by the size last seen; undefined where that is not known. */
+  get lag(): number | undefined {
+    const { sizeSeen } = this.#reader;
+    return sizeSeen === undefined ? undefined : Math.max(0, sizeSeen - this.#lines.position);
+  }
+
+  /** Sees how much there is to read. */
+  look(): Promise<void> {
+    return this.#reader.look();
   }
 
   /** Whether `file` is a copy of this one as far as it was read. */

@@ -11,7 +11,7 @@ const chunkBytes = 64 * 1024;
 /** Decompresses from the beginning up to where it is asked to read, and again whenever the file has grown since. */
 export class GzipReader implements ByteReader {
   readonly file: BigIntStats;
-  readonly sizeSeen = 0;
+  readonly sizeSeen = undefined;
   readonly #path: string;
   readonly #handle: FileHandle;
   #chunks: AsyncIterator<Buffer> | undefined;
@@ -38,6 +38,10 @@ export class GzipReader implements ByteReader {
     const { size } = await this.#handle.stat();
     if (size < this.#compressed) return -1;
     return this.#atEnd && size === this.#compressed ? 0 : chunkBytes;
+  }
+
+  async look(): Promise<void> {
+    // Compressed bytes say nothing of those that are read.
   }
 
   async read(buffer: Buffer, offset: number, length: number, position: number): Promise<number> {

@@ -11,8 +11,10 @@ export interface ByteReader {
   ahead(position: number): Promise<number>;
   /** Reads on; positions only ever go forward. 0 at the end for now. */
   read(buffer: Buffer, offset: number, length: number, position: number): Promise<number>;
-  /** The size when last asked; 0 where it tells nothing about positions. */
-  readonly sizeSeen: number;
+  /** The size when last seen; undefined where it tells nothing about positions. */
+  readonly sizeSeen: number | undefined;
+  /** Sees the size. */
+  look(): Promise<void>;
   /** At the end: nobody can append to it (a whole `.gz`). */
   readonly complete: boolean;
   /** The first bytes, at most 1024; undefined where they cannot have changed. */
@@ -64,20 +66,30 @@ class PlainReader implements ByteReader {
   readonly file: BigIntStats;
   readonly complete = false;
   readonly #handle: FileHandle;
+  /** What is read by; it is asked again only at its end. */
   #size: number;
+  #sizeSeen: number;
 
   constructor(handle: FileHandle, file: BigIntStats) {
     this.#handle = handle;
     this.file = file;
     this.#size = Number(file.size);
+    this.#sizeSeen = this.#size;
   }
 
   get sizeSeen(): number {
-    return this.#size;
+    return this.#sizeSeen;
+  }
+
+  async look(): Promise<void> {
+    this.#sizeSeen = (await this.#handle.stat()).size;
   }
 
   async ahead(position: number): Promise<number> {
-    if (position >= this.#size) this.#size = (await this.#handle.stat()).size;
+    if (position >= this.#size) {
+      await this.look();
+      this.#size = this.#sizeSeen;
+    }
     return position > this.#size ? -1 : this.#size - position;
   }
 

@@ -1,4 +1,4 @@
-import type { SourceBatch, SourceRecord, SourceTask, SourceTaskContext } from '@rocketmq-connect/sdk';
+import type { SourceBatch, SourcePartition, SourceRecord, SourceTask, SourceTaskContext } from '@rocketmq-connect/sdk';
 import { FileChanges } from './changes.ts';
 import { fileFault } from './fault.ts';
 import type { LineSettings } from './lines.ts';
@@ -9,6 +9,8 @@ import { type LineInput, Tail } from './tail.ts';
 
 /** A poll without lines ends after this. */
 const pollMs = 1_000;
+/** Files that are looked at for one answer about lags. */
+const looksMax = 64;
 
 /** Reads the lines of some files, each in turn. */
 export class FileSourceTask implements SourceTask {
@@ -18,6 +20,8 @@ export class FileSourceTask implements SourceTask {
   readonly #changes = new FileChanges();
   #inputs: { readonly input: LineInput; lookAtMs: number }[] = [];
   #next = 0;
+  #nextLook = 0;
+  #looking: Promise<void> | undefined;
   #polling: Promise<SourceBatch | null> | undefined;
   #stopped = false;
   #fault: unknown;
@@ -37,10 +41,12 @@ export class FileSourceTask implements SourceTask {
     return this.#polling;
   }
 
-  lag(): number {
-    let lag = 0;
-    for (const { input } of this.#inputs) lag += input.lag();
-    return lag;
+  /** Bytes per file. Also while nothing is polled, since a log that takes nothing is when they matter. */
+  lags(): readonly { readonly partition: SourcePartition; readonly lag: number }[] {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#inputs.flatMap(({ input: { partition, lag } }) => (lag === undefined ? [] : [{ partition, lag }]));
   }
 
   async stop(): Promise<void> {
@@ -48,6 +54,7 @@ export class FileSourceTask implements SourceTask {
     this.#changes.close();
     // A poll that is under way may be opening a file.
     await this.#polling?.catch(() => undefined);
+    await this.#looking;
     const inputs = this.#inputs;
     this.#inputs = [];
     for (const { input } of inputs) await input.close();
@@ -93,6 +100,16 @@ export class FileSourceTask implements SourceTask {
       }
       entry.lookAtMs = records.length > before ? 0 : performance.now() + this.#config['poll.interval.ms'];
       this.#next = (index + 1) % inputs.length;
+    }
+  }
+
+  /** Looks at some of the files, the next ones in turn. */
+  async #look(): Promise<void> {
+    const inputs = this.#inputs;
+    for (let turn = 0; turn < Math.min(inputs.length, looksMax); turn++) {
+      const entry = inputs[this.#nextLook++ % inputs.length];
+      // A file that cannot be looked at fails the poll, which says so; until then it is as far behind as it was.
+      await entry?.input.look().catch(() => undefined);
     }
   }
 

@@ -3,6 +3,8 @@ import { execFileSync, spawn } from 'node:child_process';
 import { appendFile, copyFile, mkdir, mkdtemp, rename, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import type { SourceRecord } from '@rocketmq-connect/sdk';
 import { between, CommittedOffsets, SourceRun, seededRandom, typedConfig } from '@rocketmq-connect/sdk/testing';
@@ -556,6 +558,28 @@ describe('FileStreamSource', () => {
     equal(run.lag, 10);
     await texts(run, 3);
     equal(run.lag, 0);
+  });
+
+  it('the lag is told per file, also of those that were not begun and of what comes while nothing is polled', async () => {
+    const [first, second] = [join(folder, '1.log'), join(folder, '2.log')];
+    await writeFile(first, 'one\ntwo\n');
+    await writeFile(second, 'three\n');
+    const run = await start({ file: join(folder, '*.log'), 'batch.size': '1', 'tasks.max': '1' });
+    const lags = (): Record<string, number> =>
+      Object.fromEntries(run.lags.map(({ partition, lag }) => [String(partition['filename']), lag] as const));
+    const seen = async (expected: Record<string, number>): Promise<void> => {
+      const limitMs = performance.now() + 2_000;
+      while (!isDeepStrictEqual(lags(), expected) && performance.now() < limitMs) await turn();
+      deepEqual(lags(), expected);
+    };
+    await seen({ [first]: 8, [second]: 6 });
+    await run.poll();
+    await appendFile(first, 'four\n');
+    await appendFile(second, 'five\n');
+    await seen({ [first]: 9, [second]: 11 });
+    equal(run.lag, 20);
+    await texts(run, 5);
+    deepEqual(lags(), { [first]: 0, [second]: 0 });
   });
 
   it('a write and a rename in one tick are seen in order', async () => {

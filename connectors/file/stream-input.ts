@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import type { SourceRecord, TaskLogger } from '@rocketmq-connect/sdk';
+import type { SourcePartition, SourceRecord, TaskLogger } from '@rocketmq-connect/sdk';
 import { errorCode, fileFault } from './fault.ts';
 import { Head } from './head.ts';
 import { LineBuffer, type LineSettings } from './lines.ts';
@@ -17,6 +17,8 @@ export const standardInput = '/dev/stdin';
  */
 export class StreamInput implements LineInput {
   readonly path: string;
+  readonly partition: SourcePartition;
+  readonly lag = undefined;
   readonly #lines: LineBuffer;
   readonly #log: TaskLogger;
   #handle: FileHandle | undefined;
@@ -24,6 +26,7 @@ export class StreamInput implements LineInput {
 
   constructor(settings: LineSettings, startedMs: number, log: TaskLogger) {
     this.path = settings.path;
+    this.partition = settings.partition;
     this.#lines = new LineBuffer(settings, new Head(String(startedMs)), 0);
     this.#log = log;
   }
@@ -50,8 +53,8 @@ export class StreamInput implements LineInput {
     }
   }
 
-  lag(): number {
-    return 0;
+  async look(): Promise<void> {
+    // A stream does not tell what is still to come.
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,5 @@
 import type { BigIntStats } from 'node:fs';
-import type { SourceOffset, SourceRecord, TaskLogger } from '@rocketmq-connect/sdk';
+import type { SourceOffset, SourcePartition, SourceRecord, TaskLogger } from '@rocketmq-connect/sdk';
 import { errorCode, fileFault } from './fault.ts';
 import { Generation, type Resume } from './generation.ts';
 import { checksum, headBytesMax, parseName } from './head.ts';
@@ -12,8 +12,11 @@ export interface LineInput {
   readonly path: string;
   /** Appends at most `max - records.length` lines; none when there are none now. */
   read(records: SourceRecord[], max: number): Promise<void>;
-  /** Bytes not read yet; -1 unknown. */
-  lag(): number;
+  readonly partition: SourcePartition;
+  /** Bytes not read yet, as last seen; undefined where nobody can know. */
+  readonly lag: number | undefined;
+  /** Sees how much there is to read, which otherwise shows when what is known is read. */
+  look(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -30,6 +33,7 @@ export class Tail implements LineInput {
   readonly #opened: (path: string) => void;
   #committed: Resume | undefined;
   #current: Generation | undefined;
+  #unopenedLag: number | undefined;
   #missingLogged = false;
   #replacedSinceMs = 0;
 
@@ -72,8 +76,18 @@ export class Tail implements LineInput {
     }
   }
 
-  lag(): number {
-    return this.#current?.lag ?? 0;
+  get partition(): SourcePartition {
+    return this.#settings.partition;
+  }
+
+  get lag(): number | undefined {
+    return this.#current === undefined ? this.#unopenedLag : this.#current.lag;
+  }
+
+  async look(): Promise<void> {
+    if (this.#current !== undefined) return this.#current.look();
+    const now = this.path.endsWith('.gz') ? undefined : await statOf(this.path);
+    this.#unopenedLag = now === undefined ? undefined : Math.max(0, Number(now.size) - (this.#committed?.position ?? 0));
   }
 
   async close(): Promise<void> {

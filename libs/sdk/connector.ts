@@ -70,7 +70,7 @@ export interface SourceTask {
   committed?(checkpoint: unknown): Promise<void> | void;
   /** Bytes or records between what was polled and what the outside system has now; for the lag figure. Asked twice a second. */
   lag?(): number;
-  /** The same per partition, where it can be told. */
+  /** The same per partition, where it can be told, instead of `lag` or beside it: the sum is the task's where it has no `lag`. */
   lags?(): readonly { readonly partition: SourcePartition; readonly lag: number }[];
   /** Frees everything. Called once, also after a failed start. */
   stop?(): Promise<void> | void;

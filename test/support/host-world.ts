@@ -9,6 +9,7 @@ import type {
   HostQuestion,
   QueueMark,
   TaskCounters,
+  TaskMeters,
   TaskStart,
 } from '@rocketmq-connect/pipeline/host-protocol';
 import { type AnyPlugin, createCatalogue } from '@rocketmq-connect/pipeline/plugins/catalogue';
@@ -62,6 +63,7 @@ export class HostWorld {
   state: 'none' | 'starting' | 'running' | 'failed' | 'stopped' = 'none';
   error: PlainError | null = null;
   counters: TaskCounters | null = null;
+  meters: TaskMeters | null = null;
   lastContent: CommitContent | null | undefined;
   replans = 0;
   /** Sees every event first; those it answers false to are not for the world's own unit. */
@@ -229,6 +231,7 @@ export class HostWorld {
         return;
       case 'stats':
         this.counters = event.counters[UNIT] ?? this.counters;
+        this.meters = event.meters[UNIT] ?? this.meters;
         return;
       case 'logs':
         this.lines.push(...event.lines);

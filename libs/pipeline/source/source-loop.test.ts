@@ -23,6 +23,8 @@ class Script {
   stops = 0;
   /** While set, polls wait for it whatever the signal says. */
   gate: Promise<void> | null = null;
+  /** What it tells of its partitions; null: it does not. */
+  lags: readonly { readonly partition: SourceRecord['partition']; readonly lag: number }[] | null = null;
   waits = true;
 
   readonly definition = defineSource({
@@ -47,6 +49,7 @@ class Script {
         if (this.committedError !== null) throw this.committedError;
         this.committed.push(checkpoint);
       },
+      ...(this.lags === null ? {} : { lags: () => this.lags ?? [] }),
       stop: () => void this.stops++,
     }),
   });
@@ -172,6 +175,18 @@ describe('source loop', () => {
     assert.equal(script.polls, polls);
     await world.committed();
     assert.equal(world.offsets.get(POSITION), '{"position":3}');
+  });
+
+  it('tells how far it is behind in all and per partition, of the hundred that are most behind', async () => {
+    script.lags = Array.from({ length: 150 }, (_, i) => ({ partition: { file: `/${i}` }, lag: i }));
+    world.start(config);
+    assert.equal((await world.stats()).lag, (149 * 150) / 2);
+    const lags = world.meters?.partitionLags ?? [];
+    assert.equal(lags.length, 100);
+    assert.deepEqual([lags[0], lags.at(-1)?.lag], [{ partition: '{"file":"/149"}', lag: 149 }, 50]);
+    script.lags = [];
+    assert.equal((await world.stats()).lag, -1);
+    assert.deepEqual(world.meters?.partitionLags, []);
   });
 
   it('S105: an error of poll fails the task; one that a stop causes does not', async () => {

@@ -133,9 +133,9 @@ export class SourceLoop {
     counters.inFlight = this.#tracker.open;
     // A task that has ended is as far behind as it was.
     if (this.#failed) return;
-    const lags = task.lags?.();
-    counters.lag = task.lag?.() ?? lags?.reduce((sum, { lag }) => sum + lag, 0) ?? -1;
-    if (lags !== undefined) meters.partitionLags = mostBehind(lags);
+    const lags = task.lags?.() ?? [];
+    counters.lag = task.lag?.() ?? (lags.length === 0 ? -1 : lags.reduce((sum, { lag }) => sum + lag, 0));
+    meters.partitionLags = mostBehind(lags);
   }
 
   /** What may be committed now; the log has made it durable when this resolves (invariant 5). */

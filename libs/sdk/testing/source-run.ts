@@ -141,9 +141,15 @@ export class SourceRun {
     return done.flatMap(({ batch }) => batch.records);
   }
 
+  /** Per source partition, of the tasks that tell it. */
+  get lags(): readonly { readonly partition: SourcePartition; readonly lag: number }[] {
+    return this.#tasks.flatMap((task) => task.lags?.() ?? []);
+  }
+
   /** As the tasks tell it: the sum of those that know. */
   get lag(): number {
-    return this.#tasks.reduce((sum, task) => sum + Math.max(0, task.lag?.() ?? 0), 0);
+    const ofPartitions = (task: SourceTask): number => (task.lags?.() ?? []).reduce((sum, { lag }) => sum + lag, 0);
+    return this.#tasks.reduce((sum, task) => sum + Math.max(0, task.lag?.() ?? ofPartitions(task)), 0);
   }
 
   /** How many batches were polled and not committed. */
