@@ -79,12 +79,18 @@ describe('what separate processes tell of themselves', function () {
     }
   });
 
-  it('changes the levels of loggers in all processes at once', async () => {
+  it('changes the levels of loggers in all processes at once, and in those that start later', async () => {
     assert.equal((await put('/admin/loggers/connectors?scope=cluster', { level: 'DEBUG' })).status, 204);
     await fetch(`${gateway.url}/connectors/observed-out/restart?includeTasks=true`, { method: 'POST' });
     const says = (): boolean =>
       mesh.all('task-runner').some((runner) => /"level":"debug".*"connector":"observed-out"/.test(runner.output()));
     await waitFor(says, 'a runner logs at level debug');
+    const later = await mesh.add('gateway', 'g2');
+    const levelThere = async (): Promise<unknown> => (await fetch(`${later.url}/admin/loggers/connectors`)).json();
+    await waitFor(async () => ((await levelThere()) as { scope?: string }).scope === 'cluster', 'a gateway that starts later takes it');
+    assert.equal(((await levelThere()) as { level: string }).level, 'DEBUG');
+    assert.equal((await fetch(`${gateway.url}/admin/loggers/connectors?scope=cluster`, { method: 'DELETE' })).status, 204);
+    await waitFor(async () => ((await levelThere()) as { level?: string }).level !== 'DEBUG', 'it is taken back everywhere');
   });
 
   it('S061: says at /health that the metadata store is away, and that it is back', async () => {

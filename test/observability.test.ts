@@ -82,6 +82,8 @@ describe('what a process tells of itself', function () {
     assert.equal(loggers['connectors.quickstart-sink']?.level, 'DEBUG');
     await process.request('PUT', '/admin/loggers/root?scope=cluster', { level: 'WARN' });
     assert.equal((await process.request<{ level: string }>('GET', '/admin/loggers/gateway')).level, 'WARN');
+    await process.request('DELETE', '/admin/loggers/root?scope=cluster');
+    assert.equal((await process.request<{ level: string }>('GET', '/admin/loggers/gateway')).level, 'INFO');
   });
 
   it('says at /health which stages there are, and that none blocks', async () => {
@@ -102,5 +104,23 @@ describe('what a process tells of itself', function () {
     await waitFor(settled, 'every record that was polled is put');
     const plain = await process.request<Status>('GET', '/connectors/quickstart-sink/status');
     assert.ok(plain.tasks.every((task) => !('ledger' in task)));
+  });
+
+  it('keeps the level that the cluster gave a logger when it is started again, and no other', async () => {
+    await process.request('PUT', '/admin/loggers/connectors?scope=cluster', { level: 'DEBUG' });
+    await process.request('PUT', '/admin/loggers/gateway', { level: 'DEBUG' });
+    await process.kill();
+    process = await startStandalone({ dataDir: join(cwd, 'data'), cwd });
+    type Loggers = Record<string, { level: string; last_modified: number | null; scope: string | null }>;
+    await waitFor(async () => 'connectors' in (await process.request<Loggers>('GET', '/admin/loggers')), 'the level is taken');
+    const { root, connectors, ...others } = await process.request<Loggers>('GET', '/admin/loggers');
+    assert.deepEqual(
+      [root, connectors?.level, connectors?.scope],
+      [{ level: 'INFO', last_modified: null, scope: null }, 'DEBUG', 'cluster'],
+    );
+    assert.ok((connectors?.last_modified ?? 0) > Date.now() - 60_000);
+    assert.deepEqual(others, {});
+    const debug = /"level":"debug".*"connector":"quickstart-sink"/;
+    await waitFor(() => debug.test(process.output()), 'its hosts know it');
   });
 });

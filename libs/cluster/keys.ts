@@ -72,6 +72,10 @@ export function clusterKeys(cluster: string) {
     /** Statuses of a connector's tasks. */
     taskStatuses: (connector: string) => prefixRange(`${root}status/tasks/${encode(connector)}/`),
     status: (unit: UnitRef) => `${root}status/${unitId(unit)}`,
+    loggers: under('loggers'),
+    logger: (name: string) => `${root}loggers/${encode(name)}`,
+    /** Of loggers whose names go on after that one's. */
+    loggersBelow: (name: string) => prefixRange(`${root}loggers/${encode(name)}.`),
     services: under('services'),
     servicesOf: (kind: string) => prefixRange(`${root}services/${kind}/`),
     service: (kind: string, id: string) => `${root}services/${kind}/${encode(id)}`,

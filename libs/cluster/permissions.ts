@@ -5,7 +5,19 @@ import type { ClusterKeys } from './keys.ts';
 /** The keys that each service writes, below the prefix of the cluster: a name ends in `/` unless it is one key. Every service reads all. */
 export const WRITES: Readonly<Record<string, readonly string[]>> = {
   'config-service': [
-    ...['layout', 'specs/', 'alters/', 'deleted/', 'tasksets/', 'taskconfigs/', 'offsets/', 'sinkstates/', 'commits/', 'history/'],
+    ...[
+      'layout',
+      'specs/',
+      'alters/',
+      'deleted/',
+      'tasksets/',
+      'taskconfigs/',
+      'offsets/',
+      'sinkstates/',
+      'commits/',
+      'history/',
+      'loggers/',
+    ],
     // Released with the last commit of a task.
     ...['owners/', 'status/', 'services/'],
   ],

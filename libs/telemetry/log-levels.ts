@@ -18,11 +18,13 @@ export function loggerName(fields: Readonly<Record<string, unknown>>, above: str
 
 /** The level that holds for a logger: its own, or that of the nearest one above it. */
 export function levelOf(table: LevelTable, name: string): LogLevel {
-  for (let at = name; at !== ''; at = at.slice(0, Math.max(0, at.lastIndexOf('.')))) {
-    const level = table[at];
-    if (level !== undefined) return level;
-  }
-  return table.root;
+  return table[holderOf(table, name)] ?? table.root;
+}
+
+/** The logger whose level holds for another. */
+export function holderOf(table: LevelTable, name: string): string {
+  for (let at = name; at !== ''; at = at.slice(0, Math.max(0, at.lastIndexOf('.')))) if (table[at] !== undefined) return at;
+  return ROOT;
 }
 
 /** The level that lets most through, of all in the table. */

@@ -3,6 +3,7 @@ import { type Endpoints, type Implementation, implement, type Rpc } from '@rocke
 import type { MetadataStore } from '@rocketmq-connect/metadata-store';
 import { CommitServiceDefinition, TaskSetServiceDefinition } from '@rocketmq-connect/proto/commit';
 import { ConnectorServiceDefinition } from '@rocketmq-connect/proto/connector';
+import { ClusterLoggerServiceDefinition } from '@rocketmq-connect/proto/logger';
 import { OffsetServiceDefinition } from '@rocketmq-connect/proto/offset';
 import { PluginHostServiceDefinition, PluginServiceDefinition } from '@rocketmq-connect/proto/plugin';
 import type { Clock, Random } from '@rocketmq-connect/sdk';
@@ -15,6 +16,7 @@ import { connectorHandlers } from './connectors.ts';
 import type { ConfigContext } from './context.ts';
 import { departuresOver } from './departures.ts';
 import { lifecycleHandlers } from './lifecycle.ts';
+import { loggerLevelHandlers } from './logger-levels.ts';
 import { offsetHandlers } from './offsets.ts';
 import { pluginHandlers } from './plugins.ts';
 import { statusHandlers } from './status.ts';
@@ -68,6 +70,7 @@ export function createConfigService(deps: ConfigServiceDeps): ConfigService {
       implement(OffsetServiceDefinition, offsetHandlers(context, alters)),
       implement(PluginServiceDefinition, pluginHandlers(context)),
       implement(TaskSetServiceDefinition, { publish: (request) => publishTaskSet(context, request) }),
+      implement(ClusterLoggerServiceDefinition, loggerLevelHandlers(context)),
       implement(CommitServiceDefinition, commitHandlers(context, stopping.signal)),
     ],
     start: async () => sweeper.start(),

@@ -1,6 +1,7 @@
 import type { Client, Endpoints, Rpc } from '@rocketmq-connect/mesh';
 import { ConnectorServiceDefinition } from '@rocketmq-connect/proto/connector';
 import { HealthDefinition } from '@rocketmq-connect/proto/grpc/health/v1/health';
+import { ClusterLoggerServiceDefinition } from '@rocketmq-connect/proto/logger';
 import { OffsetServiceDefinition } from '@rocketmq-connect/proto/offset';
 import { PluginServiceDefinition } from '@rocketmq-connect/proto/plugin';
 
@@ -11,6 +12,7 @@ export interface Clients {
   readonly connectors: Client<typeof ConnectorServiceDefinition>;
   readonly offsets: Client<typeof OffsetServiceDefinition>;
   readonly plugins: Client<typeof PluginServiceDefinition>;
+  readonly clusterLoggers: Client<typeof ClusterLoggerServiceDefinition>;
   readonly configHealth: Client<typeof HealthDefinition>;
 }
 
@@ -19,6 +21,7 @@ export function createClients(rpc: Rpc, configEndpoints: Endpoints): Clients {
     connectors: rpc.client(ConnectorServiceDefinition, configEndpoints),
     offsets: rpc.client(OffsetServiceDefinition, configEndpoints),
     plugins: rpc.client(PluginServiceDefinition, configEndpoints),
+    clusterLoggers: rpc.client(ClusterLoggerServiceDefinition, configEndpoints),
     configHealth: rpc.client(HealthDefinition, configEndpoints),
   };
 }

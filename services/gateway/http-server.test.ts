@@ -209,7 +209,6 @@ describe('the gateway on a socket', () => {
       clusterId: 'default',
       metrics: new Metrics(),
       loggers: new Loggers('info', () => 0),
-      processes: endpoints,
       health: () => ({
         status: 200,
         json: { status: 'healthy', message: 'Worker has completed startup and is ready to handle requests.' },

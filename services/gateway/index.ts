@@ -35,8 +35,6 @@ export interface GatewayOptions {
   readonly clusterId: string;
   readonly metrics: Metrics;
   readonly loggers: Loggers;
-  /** The addresses of all processes that are known, by gRPC. */
-  readonly processes: () => readonly string[];
   /** What this process says of itself at /health. */
   readonly health: () => { readonly status: number; readonly json: Readonly<Record<string, unknown>> };
 }
@@ -72,7 +70,7 @@ export function gatewayRoutes(options: Omit<GatewayOptions, 'log' | 'tracer' | '
   const clients = createClients(rpc, configEndpoints);
   const routes = [
     ...rootRoutes(clients, options),
-    ...loggerRoutes(options.loggers, rpc, options.processes),
+    ...loggerRoutes(options.loggers, clients),
     ...observabilityRoutes(options.metrics, options.health),
     ...connectorRoutes(clients),
     ...lifecycleRoutes(clients, rpc, runnerEndpoints),

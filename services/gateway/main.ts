@@ -11,8 +11,6 @@ export async function gateway(context: ProcessContext): Promise<ProcessService &
   const configEndpoints = await context.endpointsOf('config');
   const schedulerEndpoints = await context.endpointsOf('scheduler');
   const runners = await context.endpointsOf('runner');
-  // Where nobody registers nobody finds them.
-  const gateways = settings.etcd.length > 0 ? await context.endpointsOf('gateway') : () => [];
   context.stages.look('config-service', () => (configEndpoints().length === 0 ? 'none is registered' : null));
   context.stages.look('scheduler', () => (schedulerEndpoints().length === 0 ? 'none is registered' : null));
   context.stages.look('task runners', () => (runners().length === 0 ? 'none is registered' : null));
@@ -30,7 +28,6 @@ export async function gateway(context: ProcessContext): Promise<ProcessService &
     clusterId: settings.cluster,
     metrics: context.metrics,
     loggers: context.loggers,
-    processes: () => [configEndpoints, schedulerEndpoints, runners, gateways].flatMap((endpoints) => [...endpoints()]),
     health: () => healthBody(context.stages),
   });
   let url = '';

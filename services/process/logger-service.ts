@@ -6,7 +6,12 @@ import { type Loggers, setLevel } from '@rocketmq-connect/telemetry/loggers';
 export function loggerService(loggers: Loggers): Implementation {
   return implement(LoggerServiceDefinition, {
     list: async () => ({
-      loggers: loggers.list().map(({ name, level, modifiedMs }) => ({ logger: name, level, modifiedMs: BigInt(modifiedMs ?? 0) })),
+      loggers: loggers.list().map(({ name, level, modifiedMs, scope }) => ({
+        logger: name,
+        level,
+        modifiedMs: BigInt(modifiedMs ?? 0),
+        scope: scope ?? '',
+      })),
     }),
     setLevel: async ({ logger, level }) => ({ affected: [...setLevel(loggers, logger, level)] }),
   });

@@ -15,6 +15,7 @@ import { type Emit, Metrics } from '@rocketmq-connect/telemetry/metrics/registry
 import { createLogger } from '@rocketmq-connect/telemetry/pino';
 import type { TraceContext } from '@rocketmq-connect/tracing';
 import { advertisedAddress } from './advertised.ts';
+import { followClusterLevels } from './cluster-levels.ts';
 import { checkExposure } from './exposure.ts';
 import { loggerService } from './logger-service.ts';
 import { measuredRpc } from './measured-rpc.ts';
@@ -60,13 +61,16 @@ export interface ProcessContext {
   /** When the store was last seen not to answer, monotonic ms: at the latest when the process was started. */
   readonly storeTroubledAtMs: () => number;
   /** The present addresses of a kind of service: given ones, or those that are registered. */
-  readonly endpointsOf: (kind: PeerKind) => Promise<Endpoints>;
+  readonly endpointsOf: (kind: SoughtKind) => Promise<Endpoints>;
   /** The same of the runner with an id: its own address where that is known, else all of runners. */
   readonly runnerEndpoints: () => Promise<(runner: string) => readonly string[]>;
 }
 
 /** What others look for. */
-export type PeerKind = 'config' | 'scheduler' | 'runner' | 'gateway';
+export type SoughtKind = 'config' | 'scheduler' | 'runner';
+
+/** What others find. */
+export type PeerKind = SoughtKind | 'gateway';
 
 /** One service as its main file composes it. `start` runs when the gRPC port is open, `stop` in reverse order of the starts. */
 export interface ProcessService {
@@ -188,12 +192,16 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
     await tracing.open(identity, log);
     const push = await pushMetrics(process.env, identity, metrics, systemClock, log);
     undo.push(() => push.close());
-    if (store !== undefined)
+    if (store !== undefined || etcd !== undefined) {
+      const found = await opened();
       await checkPermissions(
-        await store,
+        found,
         keys,
         services.map(({ name }) => name),
       );
+      const unfollow = followClusterLevels({ store: found, keys, clock: systemClock, log, loggers });
+      undo.push(async () => unfollow());
+    }
     const [version, names] = [VERSION, services.map(({ name }) => name)];
     metrics.from((emit) => emit('rocketmq_connect_build_info', { version, services: names.join(','), id: context.id }, 1));
     const bound = await rpc.serve(

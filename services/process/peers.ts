@@ -11,7 +11,7 @@ import type { Endpoints } from '@rocketmq-connect/mesh';
 import type { MetadataStore } from '@rocketmq-connect/metadata-store';
 import { type Clock, ConnectError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
-import type { PeerKind, ProcessContext, ProcessService } from './main.ts';
+import type { PeerKind, ProcessContext, ProcessService, SoughtKind } from './main.ts';
 
 interface PeersDeps {
   readonly openStore: () => Promise<MetadataStore>;
@@ -36,9 +36,9 @@ export class Peers {
   }
 
   /** Resolves when the registrations were read once, so that the first call finds somebody. */
-  async endpointsOf(kind: PeerKind): Promise<Endpoints> {
+  async endpointsOf(kind: SoughtKind): Promise<Endpoints> {
     const { settings, own } = this.#deps;
-    const given = kind === 'gateway' ? [] : settings.peers[kind];
+    const given = settings.peers[kind];
     if (given.length > 0) return () => given;
     if (own !== null && settings.etcd.length === 0) return () => [own()].filter((address) => address !== '');
     const cache = this.#caches.get(kind) ?? (await this.#follow(kind));

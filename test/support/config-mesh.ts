@@ -14,6 +14,7 @@ import {
 } from '@rocketmq-connect/proto/commit';
 import { ConnectorType, TargetState, type UnitState } from '@rocketmq-connect/proto/common';
 import { type Connector, ConnectorServiceDefinition } from '@rocketmq-connect/proto/connector';
+import { ClusterLoggerServiceDefinition } from '@rocketmq-connect/proto/logger';
 import { OffsetServiceDefinition } from '@rocketmq-connect/proto/offset';
 import { type AlterOffsetsRequest, PluginHostServiceDefinition, PluginKind, PluginServiceDefinition } from '@rocketmq-connect/proto/plugin';
 import { StoredOffset, StoredOwner, StoredRunner, StoredSpec, StoredStatus, StoredTaskSet } from '@rocketmq-connect/proto/storage';
@@ -80,6 +81,7 @@ export async function configMesh(
     plugins: rpc.client(PluginServiceDefinition, endpoints),
     taskSets: rpc.client(TaskSetServiceDefinition, endpoints),
     commits: rpc.client(CommitServiceDefinition, endpoints),
+    clusterLoggers: rpc.client(ClusterLoggerServiceDefinition, endpoints),
     /** Resolves a call, moving virtual time on as it needs. */
     run: <T>(promise: Promise<T>, limitMs?: number): Promise<T> => clock.resolve(promise, limitMs),
     /** The error of a call that must fail. */

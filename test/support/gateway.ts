@@ -34,7 +34,7 @@ export async function gatewayBefore(implementations: readonly Implementation[], 
     status: 200,
     json: { status: 'healthy', message: 'Worker has completed startup and is ready to handle requests.' },
   });
-  const about = { version: '0.1.0', clusterId: 'default', metrics, loggers, processes: endpoints, health };
+  const about = { version: '0.1.0', clusterId: 'default', metrics, loggers, health };
   const routes = gatewayRoutes({
     rpc,
     configEndpoints: endpoints,

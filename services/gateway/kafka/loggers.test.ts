@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { implement } from '@rocketmq-connect/mesh';
-import { LoggerServiceDefinition } from '@rocketmq-connect/proto/logger';
+import { ClusterLoggerServiceDefinition } from '@rocketmq-connect/proto/logger';
 import { ConnectError } from '@rocketmq-connect/sdk';
 import { gatewayBefore } from '../../../test/support/gateway.ts';
 
@@ -10,12 +10,16 @@ describe('/admin/loggers', () => {
   let gateway: Awaited<ReturnType<typeof gatewayBefore>>;
 
   before(async () => {
-    const loggers = implement(LoggerServiceDefinition, {
-      list: async () => ({ loggers: [] }),
-      setLevel: async ({ logger, level }) => {
+    const loggers = implement(ClusterLoggerServiceDefinition, {
+      setClusterLevel: async ({ logger, level }) => {
         if (!answers) throw new ConnectError('unavailable', 'it is away');
         told.push(`${logger} ${level}`);
-        return { affected: [logger] };
+        return { modifiedMs: 2_000n };
+      },
+      removeClusterLevel: async ({ logger }) => {
+        if (told.includes(logger)) throw new ConnectError('notFound', `Logger ${logger} has no level in the cluster.`);
+        told.push(logger);
+        return {};
       },
     });
     gateway = await gatewayBefore([loggers]);
@@ -23,42 +27,73 @@ describe('/admin/loggers', () => {
   after(() => gateway.close());
 
   it("S070: answers as Kafka Connect does: a logger inherits root's level, and one that nobody knows is not there", async () => {
-    assert.deepEqual((await gateway.request('GET', '/admin/loggers')).json, { root: { level: 'INFO', last_modified: null } });
+    assert.deepEqual((await gateway.request('GET', '/admin/loggers')).json, {
+      root: { level: 'INFO', last_modified: null, scope: null },
+    });
     const unknown = await gateway.request('GET', '/admin/loggers/no.such.logger');
     assert.equal(unknown.status, 404);
     assert.match(unknown.text, /Logger no\.such\.logger not found\./);
     gateway.loggers.lets('connectors.orders.0', 'info');
-    assert.deepEqual((await gateway.request('GET', '/admin/loggers/connectors.orders.0')).json, { level: 'INFO', last_modified: null });
+    assert.deepEqual((await gateway.request('GET', '/admin/loggers/connectors.orders.0')).json, {
+      level: 'INFO',
+      last_modified: null,
+      scope: null,
+    });
     const put = await gateway.request('PUT', '/admin/loggers/connectors.orders', { body: { level: 'DEBUG' } });
     assert.deepEqual([put.status, put.json], [200, ['connectors.orders', 'connectors.orders.0']]);
-    assert.deepEqual((await gateway.request('GET', '/admin/loggers/connectors.orders')).json, { level: 'DEBUG', last_modified: 1_000 });
+    assert.deepEqual((await gateway.request('GET', '/admin/loggers/connectors.orders')).json, {
+      level: 'DEBUG',
+      last_modified: 1_000,
+      scope: 'worker',
+    });
     assert.ok(gateway.loggers.lets('connectors.orders.0', 'debug'));
     assert.ok(!gateway.loggers.lets('connectors.others.0', 'debug'));
     const fresh = await gateway.request('PUT', '/admin/loggers/com.example.fresh?scope=worker', { body: { level: 'off' } });
     assert.deepEqual(fresh.json, ['com.example.fresh']);
-    assert.deepEqual((await gateway.request('GET', '/admin/loggers/com.example.fresh')).json, { level: 'OFF', last_modified: 1_000 });
+    assert.deepEqual((await gateway.request('GET', '/admin/loggers/com.example.fresh')).json, {
+      level: 'OFF',
+      last_modified: 1_000,
+      scope: 'worker',
+    });
     assert.deepEqual(told, []);
   });
 
-  it('tells every process of the cluster with scope=cluster, and says who could not be told', async () => {
-    const put = () => gateway.request('PUT', '/admin/loggers/connectors?scope=cluster', { body: { level: 'WARN' } });
-    const all = await put();
-    assert.deepEqual([all.status, all.text], [204, '']);
+  it('gives a level to the whole cluster with scope=cluster, shows where it comes from, and takes it back', async () => {
+    const path = '/admin/loggers/connectors?scope=cluster';
+    const put = await gateway.request('PUT', path, { body: { level: 'WARN' } });
+    assert.deepEqual([put.status, put.text], [204, '']);
     assert.deepEqual(told, ['connectors warn']);
+    const shown = async () => (await gateway.request('GET', '/admin/loggers')).json;
+    const root = { level: 'INFO', last_modified: null, scope: null };
+    const ofWorker = { 'com.example.fresh': { level: 'OFF', last_modified: 1_000, scope: 'worker' } };
+    assert.deepEqual(await shown(), { root, ...ofWorker, connectors: { level: 'WARN', last_modified: 2_000, scope: 'cluster' } });
     assert.ok(!gateway.loggers.lets('connectors.orders.0', 'info'));
-    answers = false;
-    const some = await put();
-    assert.equal(some.status, 503);
-    assert.match(some.text, /127\.0\.0\.1:9083: .*it is away/);
+    assert.deepEqual((await gateway.request('DELETE', path)).status, 204);
+    assert.deepEqual(await shown(), { root, ...ofWorker });
+    assert.deepEqual(told, ['connectors warn', 'connectors']);
+    const again = await gateway.request('DELETE', path);
+    assert.equal(again.status, 404);
+    const ofOne = await gateway.request('DELETE', '/admin/loggers/connectors?scope=worker');
+    assert.equal(ofOne.status, 400);
+    assert.match(ofOne.text, /only a level of the cluster/);
   });
 
-  it('says of a process of an older version that it must be upgraded first', async () => {
+  it('changes nothing where the level cannot be kept, and says why', async () => {
+    answers = false;
+    const put = await gateway.request('PUT', '/admin/loggers/connectors?scope=cluster', { body: { level: 'WARN' } });
+    answers = true;
+    assert.equal(put.status, 503);
+    assert.match(put.text, /it is away/);
+    assert.ok(gateway.loggers.lets('connectors.orders.0', 'info'));
+  });
+
+  it('says of a config-service of an older version that it must be upgraded first', async () => {
     const older = await gatewayBefore([]);
     try {
       const put = await older.request('PUT', '/admin/loggers/connectors?scope=cluster', { body: { level: 'WARN' } });
       assert.equal(put.status, 501);
-      assert.match(put.text, /127\.0\.0\.1:9083: .*"remedy":"[^"]*upgrade/);
-      assert.ok(!older.loggers.lets('connectors.orders.0', 'info'));
+      assert.match(put.text, /"remedy":"[^"]*upgrade/);
+      assert.ok(older.loggers.lets('connectors.orders.0', 'info'));
     } finally {
       await older.close();
     }

@@ -1,8 +1,7 @@
-import type { Rpc } from '@rocketmq-connect/mesh';
-import { LoggerServiceDefinition } from '@rocketmq-connect/proto/logger';
 import { LOG_LEVELS, type LogLevel } from '@rocketmq-connect/telemetry/log-levels';
 import { type LoggerInfo, type Loggers, setLevel } from '@rocketmq-connect/telemetry/loggers';
-import { type Problem, problem, toProblem } from '../problem.ts';
+import type { Clients } from '../clients.ts';
+import { problem } from '../problem.ts';
 import type { Answer, RestRequest, Route } from '../route.ts';
 import { object, text } from './schemas.ts';
 
@@ -12,15 +11,19 @@ const DEADLINE_MS = 5_000;
 const kafkaNames: Readonly<Partial<Record<LogLevel, string>>> = { silent: 'OFF' };
 
 /**
- * The levels of loggers, as Kafka Connect has them: of this gateway's process (scope=worker), or of every process of the cluster that can be
- * found now (scope=cluster). They hold until a process ends.
+ * The levels of loggers, as Kafka Connect has them: of this gateway's process, until it ends (scope=worker), or of every process of the
+ * cluster, also of those that start later, until they are taken back (scope=cluster).
  */
-export function loggerRoutes(loggers: Loggers, rpc: Rpc, processes: () => readonly string[]): readonly Route[] {
+export function loggerRoutes(loggers: Loggers, clients: Clients): readonly Route[] {
   const scope = {
-    description: 'worker: the process of this gateway. cluster: every process that can be found.',
+    description: 'worker: the process of this gateway, until it ends. cluster: every process, now and later, until it is taken back.',
     schema: { type: 'string', enum: ['worker', 'cluster'], default: 'worker' },
   };
-  const level = object({ level: text, last_modified: { type: ['integer', 'null'] } });
+  const level = object({
+    level: text,
+    last_modified: { type: ['integer', 'null'] },
+    scope: { type: ['string', 'null'], enum: ['worker', 'cluster', null] },
+  });
   return [
     {
       method: 'GET',
@@ -54,40 +57,41 @@ export function loggerRoutes(loggers: Loggers, rpc: Rpc, processes: () => readon
       body: object({ level: text }),
       status: 200,
       response: { type: 'array', items: text },
-      handle: async (request) => put(request, loggers, rpc, processes),
+      handle: async (request) => put(request, loggers, clients),
+    },
+    {
+      method: 'DELETE',
+      path: '/admin/loggers/{name}',
+      tag: 'Loggers',
+      summary: 'Takes back the level that a logger has in the whole cluster',
+      query: { scope: { description: 'cluster, the only one', schema: { type: 'string', enum: ['cluster'], default: 'cluster' } } },
+      status: 204,
+      handle: async (request) => takeBack(request, loggers, clients),
     },
   ];
 }
 
-async function put(
-  { params, query, body, signal }: RestRequest,
-  loggers: Loggers,
-  rpc: Rpc,
-  processes: () => readonly string[],
-): Promise<Answer> {
+async function put({ params, query, body, signal }: RestRequest, loggers: Loggers, { clusterLoggers }: Clients): Promise<Answer> {
   const { name: logger = '' } = params;
   const level = levelIn(body);
   const scope = query.get('scope') ?? 'worker';
-  if (scope !== 'worker' && scope !== 'cluster')
-    throw problem(400, `there is no scope ${scope}`, { field: 'scope', remedy: 'worker or cluster' });
-  const affected = setLevel(loggers, logger, level);
-  if (scope === 'worker') return { status: 200, json: affected };
-  const failures: Problem[] = [];
-  await Promise.all(
-    [...new Set(processes())].map(async (address) => {
-      try {
-        await rpc.client(LoggerServiceDefinition, () => [address]).setLevel({ logger, level }, { signal, deadlineMs: DEADLINE_MS });
-      } catch (error) {
-        const { status, message, extra } = toProblem(error);
-        failures.push(problem(status, `${address}: ${message}`, extra));
-      }
-    }),
-  );
-  if (failures.length > 0) {
-    const message = `some processes could not be told, the others were: ${failures.map((failure) => failure.message).join('; ')}`;
-    const lasting = failures.every(({ status }) => status === 501) ? failures[0] : undefined;
-    throw lasting === undefined ? problem(503, message, { remedy: 'repeat it' }) : problem(501, message, lasting.extra);
+  if (scope === 'worker') return { status: 200, json: setLevel(loggers, logger, level) };
+  if (scope !== 'cluster') throw problem(400, `there is no scope ${scope}`, { field: 'scope', remedy: 'worker or cluster' });
+  const { modifiedMs } = await clusterLoggers.setClusterLevel({ logger, level }, { signal, deadlineMs: DEADLINE_MS });
+  // Who asked looks here next.
+  loggers.set(logger, level, { modifiedMs: Number(modifiedMs), scope });
+  return { status: 204 };
+}
+
+async function takeBack({ params, query, signal }: RestRequest, loggers: Loggers, { clusterLoggers }: Clients): Promise<Answer> {
+  const { name: logger = '' } = params;
+  const scope = query.get('scope') ?? 'cluster';
+  if (scope !== 'cluster') {
+    const remedy = 'set another one: what was given to a process alone ends with it';
+    throw problem(400, `only a level of the cluster can be taken back, not of scope ${scope}`, { field: 'scope', remedy });
   }
+  await clusterLoggers.removeClusterLevel({ logger }, { signal, deadlineMs: DEADLINE_MS });
+  loggers.takeBack(logger);
   return { status: 204 };
 }
 
@@ -100,8 +104,8 @@ function levelIn(body: unknown): LogLevel {
   return level;
 }
 
-function shown({ level, modifiedMs }: LoggerInfo) {
-  return { level: nameOf(level), last_modified: modifiedMs };
+function shown({ level, modifiedMs, scope }: LoggerInfo) {
+  return { level: nameOf(level), last_modified: modifiedMs, scope };
 }
 
 function nameOf(level: LogLevel): string {

@@ -29,7 +29,7 @@ describe('the /v1 routes', () => {
     const without = allMethods().filter(({ http }) => http === undefined);
     assert.deepEqual(
       [...new Set(without.map(({ rpc }) => rpc.split('/')[0]?.split('.').at(-1)))].sort(),
-      ['CommitService', 'LoggerService', 'PluginHostService', 'TaskSetService'],
+      ['ClusterLoggerService', 'CommitService', 'LoggerService', 'PluginHostService', 'TaskSetService'],
       'an RPC of an admin service has no annotation',
     );
   });

@@ -11,6 +11,23 @@ export const protobufPackage = "rocketmq.connect.v1";
 
 export const protobufFileName = "rocketmq/connect/v1/logger.proto";
 
+export interface SetClusterLevelRequest {
+  logger: string;
+  level: string;
+}
+
+export interface SetClusterLevelResponse {
+  /** Since the epoch. */
+  modifiedMs: bigint;
+}
+
+export interface RemoveClusterLevelRequest {
+  logger: string;
+}
+
+export interface RemoveClusterLevelResponse {
+}
+
 export interface LoggerServiceListRequest {
 }
 
@@ -25,6 +42,8 @@ export interface LoggerLevel {
   level: string;
   /** Since the epoch; 0: as the process was started. */
   modifiedMs: bigint;
+  /** worker: given to this process; cluster: to all; empty: as the process was started. */
+  scope: string;
 }
 
 export interface SetLevelRequest {
@@ -36,6 +55,288 @@ export interface SetLevelResponse {
   /** It and the known loggers below it. */
   affected: string[];
 }
+
+function createBaseSetClusterLevelRequest(): SetClusterLevelRequest {
+  return { logger: "", level: "" };
+}
+
+export const SetClusterLevelRequest: MessageFns<SetClusterLevelRequest> = {
+  encode(message: SetClusterLevelRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.logger !== "") {
+      writer.uint32(10).string(message.logger);
+    }
+    if (message.level !== "") {
+      writer.uint32(18).string(message.level);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetClusterLevelRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetClusterLevelRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.logger = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.level = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetClusterLevelRequest {
+    return {
+      logger: isSet(object.logger) ? globalThis.String(object.logger) : "",
+      level: isSet(object.level) ? globalThis.String(object.level) : "",
+    };
+  },
+
+  toJSON(message: SetClusterLevelRequest): unknown {
+    const obj: any = {};
+    if (message.logger !== "") {
+      obj.logger = message.logger;
+    }
+    if (message.level !== "") {
+      obj.level = message.level;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetClusterLevelRequest>): SetClusterLevelRequest {
+    return SetClusterLevelRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetClusterLevelRequest>): SetClusterLevelRequest {
+    const message = createBaseSetClusterLevelRequest();
+    message.logger = object.logger ?? "";
+    message.level = object.level ?? "";
+    return message;
+  },
+};
+
+function createBaseSetClusterLevelResponse(): SetClusterLevelResponse {
+  return { modifiedMs: 0n };
+}
+
+export const SetClusterLevelResponse: MessageFns<SetClusterLevelResponse> = {
+  encode(message: SetClusterLevelResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.modifiedMs !== 0n) {
+      if (BigInt.asIntN(64, message.modifiedMs) !== message.modifiedMs) {
+        throw new globalThis.Error("value provided for field message.modifiedMs of type int64 too large");
+      }
+      writer.uint32(8).int64(message.modifiedMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetClusterLevelResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetClusterLevelResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.modifiedMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetClusterLevelResponse {
+    return {
+      modifiedMs: isSet(object.modifiedMs)
+        ? BigInt(object.modifiedMs)
+        : isSet(object.modified_ms)
+        ? BigInt(object.modified_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: SetClusterLevelResponse): unknown {
+    const obj: any = {};
+    if (message.modifiedMs !== 0n) {
+      obj.modifiedMs = message.modifiedMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetClusterLevelResponse>): SetClusterLevelResponse {
+    return SetClusterLevelResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetClusterLevelResponse>): SetClusterLevelResponse {
+    const message = createBaseSetClusterLevelResponse();
+    message.modifiedMs = (object.modifiedMs !== undefined && object.modifiedMs !== null)
+      ? BigInt(object.modifiedMs)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseRemoveClusterLevelRequest(): RemoveClusterLevelRequest {
+  return { logger: "" };
+}
+
+export const RemoveClusterLevelRequest: MessageFns<RemoveClusterLevelRequest> = {
+  encode(message: RemoveClusterLevelRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.logger !== "") {
+      writer.uint32(10).string(message.logger);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveClusterLevelRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveClusterLevelRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.logger = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RemoveClusterLevelRequest {
+    return { logger: isSet(object.logger) ? globalThis.String(object.logger) : "" };
+  },
+
+  toJSON(message: RemoveClusterLevelRequest): unknown {
+    const obj: any = {};
+    if (message.logger !== "") {
+      obj.logger = message.logger;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RemoveClusterLevelRequest>): RemoveClusterLevelRequest {
+    return RemoveClusterLevelRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemoveClusterLevelRequest>): RemoveClusterLevelRequest {
+    const message = createBaseRemoveClusterLevelRequest();
+    message.logger = object.logger ?? "";
+    return message;
+  },
+};
+
+function createBaseRemoveClusterLevelResponse(): RemoveClusterLevelResponse {
+  return {};
+}
+
+export const RemoveClusterLevelResponse: MessageFns<RemoveClusterLevelResponse> = {
+  encode(_: RemoveClusterLevelResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveClusterLevelResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveClusterLevelResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): RemoveClusterLevelResponse {
+    return {};
+  },
+
+  toJSON(_: RemoveClusterLevelResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<RemoveClusterLevelResponse>): RemoveClusterLevelResponse {
+    return RemoveClusterLevelResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RemoveClusterLevelResponse>): RemoveClusterLevelResponse {
+    const message = createBaseRemoveClusterLevelResponse();
+    return message;
+  },
+};
 
 function createBaseLoggerServiceListRequest(): LoggerServiceListRequest {
   return {};
@@ -159,7 +460,7 @@ export const LoggerServiceListResponse: MessageFns<LoggerServiceListResponse> = 
 };
 
 function createBaseLoggerLevel(): LoggerLevel {
-  return { logger: "", level: "", modifiedMs: 0n };
+  return { logger: "", level: "", modifiedMs: 0n, scope: "" };
 }
 
 export const LoggerLevel: MessageFns<LoggerLevel> = {
@@ -175,6 +476,9 @@ export const LoggerLevel: MessageFns<LoggerLevel> = {
         throw new globalThis.Error("value provided for field message.modifiedMs of type int64 too large");
       }
       writer.uint32(24).int64(message.modifiedMs);
+    }
+    if (message.scope !== "") {
+      writer.uint32(34).string(message.scope);
     }
     return writer;
   },
@@ -216,6 +520,14 @@ export const LoggerLevel: MessageFns<LoggerLevel> = {
             message.modifiedMs = reader.int64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.scope = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -237,6 +549,7 @@ export const LoggerLevel: MessageFns<LoggerLevel> = {
         : isSet(object.modified_ms)
         ? BigInt(object.modified_ms)
         : 0n,
+      scope: isSet(object.scope) ? globalThis.String(object.scope) : "",
     };
   },
 
@@ -251,6 +564,9 @@ export const LoggerLevel: MessageFns<LoggerLevel> = {
     if (message.modifiedMs !== 0n) {
       obj.modifiedMs = message.modifiedMs.toString();
     }
+    if (message.scope !== "") {
+      obj.scope = message.scope;
+    }
     return obj;
   },
 
@@ -264,6 +580,7 @@ export const LoggerLevel: MessageFns<LoggerLevel> = {
     message.modifiedMs = (object.modifiedMs !== undefined && object.modifiedMs !== null)
       ? BigInt(object.modifiedMs)
       : 0n;
+    message.scope = object.scope ?? "";
     return message;
   },
 };
@@ -443,6 +760,33 @@ export const LoggerServiceDefinition = {
       requestType: SetLevelRequest as typeof SetLevelRequest,
       requestStream: false,
       responseType: SetLevelResponse as typeof SetLevelResponse,
+      responseStream: false,
+      options: {},
+    },
+  },
+} as const;
+
+/** Levels that hold in every process of the cluster, also in those that start later, until they are taken back. Of config-service. */
+export type ClusterLoggerServiceDefinition = typeof ClusterLoggerServiceDefinition;
+export const ClusterLoggerServiceDefinition = {
+  name: "ClusterLoggerService",
+  fullName: "rocketmq.connect.v1.ClusterLoggerService",
+  methods: {
+    /** Kept in the metadata store; the levels of loggers below it are taken back. A process takes it when its watch tells, over what it has. */
+    setClusterLevel: {
+      name: "SetClusterLevel",
+      requestType: SetClusterLevelRequest as typeof SetClusterLevelRequest,
+      requestStream: false,
+      responseType: SetClusterLevelResponse as typeof SetClusterLevelResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What is above the logger holds again, or what each process was started with. NOT_FOUND: it has no level of the cluster. */
+    removeClusterLevel: {
+      name: "RemoveClusterLevel",
+      requestType: RemoveClusterLevelRequest as typeof RemoveClusterLevelRequest,
+      requestStream: false,
+      responseType: RemoveClusterLevelResponse as typeof RemoveClusterLevelResponse,
       responseStream: false,
       options: {},
     },

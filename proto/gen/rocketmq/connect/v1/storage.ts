@@ -242,6 +242,13 @@ export interface StoredAbsence {
   session: string;
 }
 
+/** loggers/{logger} */
+export interface StoredLoggerLevel {
+  /** As LoggerService has them. */
+  level: string;
+  modifiedMs: bigint;
+}
+
 function createBaseStoredSpec(): StoredSpec {
   return {
     name: "",
@@ -3555,6 +3562,100 @@ export const StoredAbsence: MessageFns<StoredAbsence> = {
   fromPartial(object: DeepPartial<StoredAbsence>): StoredAbsence {
     const message = createBaseStoredAbsence();
     message.session = object.session ?? "";
+    return message;
+  },
+};
+
+function createBaseStoredLoggerLevel(): StoredLoggerLevel {
+  return { level: "", modifiedMs: 0n };
+}
+
+export const StoredLoggerLevel: MessageFns<StoredLoggerLevel> = {
+  encode(message: StoredLoggerLevel, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.level !== "") {
+      writer.uint32(10).string(message.level);
+    }
+    if (message.modifiedMs !== 0n) {
+      if (BigInt.asIntN(64, message.modifiedMs) !== message.modifiedMs) {
+        throw new globalThis.Error("value provided for field message.modifiedMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.modifiedMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StoredLoggerLevel {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStoredLoggerLevel();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.level = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.modifiedMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StoredLoggerLevel {
+    return {
+      level: isSet(object.level) ? globalThis.String(object.level) : "",
+      modifiedMs: isSet(object.modifiedMs)
+        ? BigInt(object.modifiedMs)
+        : isSet(object.modified_ms)
+        ? BigInt(object.modified_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: StoredLoggerLevel): unknown {
+    const obj: any = {};
+    if (message.level !== "") {
+      obj.level = message.level;
+    }
+    if (message.modifiedMs !== 0n) {
+      obj.modifiedMs = message.modifiedMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StoredLoggerLevel>): StoredLoggerLevel {
+    return StoredLoggerLevel.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StoredLoggerLevel>): StoredLoggerLevel {
+    const message = createBaseStoredLoggerLevel();
+    message.level = object.level ?? "";
+    message.modifiedMs = (object.modifiedMs !== undefined && object.modifiedMs !== null)
+      ? BigInt(object.modifiedMs)
+      : 0n;
     return message;
   },
 };
