@@ -36,7 +36,7 @@ async function forgetTopics(context: ConfigContext, key: string): Promise<void> 
     const { kv } = await context.store.get(key);
     const commit = kv === null ? undefined : decodeStored(StoredCommit, kv);
     if (kv === null || commit === undefined || commit.topics.length === 0) return { answer: undefined };
-    const value = encodeStored(StoredCommit, { ...commit, topics: [] });
+    const value = encodeStored(StoredCommit, { ...commit, topics: [] }, kv.value);
     return {
       txn: { compare: [modifiedAt(key, kv.modRevision)], then: [{ op: 'put', key, value }] },
       done: () => undefined,

@@ -130,7 +130,12 @@ describe('commits', () => {
       { task: 1, generation, token: other, offsets: [sinkOffset(0, 1)] },
     );
     assert.deepEqual(await topics(), ['a', 'b', 'c', 't']);
+    const key = mesh.keys.commit('c', 0);
+    const before = { ...JSON.parse((await mesh.run(mesh.hand.get(key))).kv?.value ?? ''), ofTheFuture: 1 };
+    await mesh.put(key, JSON.stringify(before));
     await mesh.run(mesh.connectors.resetActiveTopics({ name: 'c' }));
+    const { topics: _, ...others } = before;
+    assert.deepEqual(JSON.parse((await mesh.run(mesh.hand.get(key))).kv?.value ?? ''), others);
     assert.deepEqual(await topics(), []);
     assert.deepEqual([fence()?.sequence, fence()?.marks], [2n, fenced.marks], 'the fence stays');
     await mesh.commit({ generation, token, sequence: 3n, topics: ['a'] });

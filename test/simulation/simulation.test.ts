@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { type RunResult, run } from './run.ts';
 import { runSeeds } from './seeds.ts';
+import { versionToCome } from './version-to-come.ts';
 
 const SEEDS = 1_000;
 const CHURN_SEEDS = 200;
 const GROWTH_SEEDS = 150;
+const UPGRADE_SEEDS = 30;
 
 describe('the simulated mesh', () => {
   it('moves every record once when nothing fails', async () => {
@@ -39,6 +41,14 @@ describe('the simulated mesh', () => {
     this.timeout(120_000);
     const { failed } = await runSeeds({ from: 3_000, count: GROWTH_SEEDS, profile: 'growth' });
     for (const one of failed) held(one, '--profile growth ');
+  });
+
+  it(`S147: the same beside processes of a version to come, whose fields it keeps, under ${UPGRADE_SEEDS} seeds`, async function () {
+    this.timeout(120_000);
+    for (let seed = 4_000; seed < 4_000 + UPGRADE_SEEDS; seed++) {
+      const { violation, trace } = await run({ seed, wraps: versionToCome() });
+      assert.equal(violation, '', `seed ${seed}\n${trace.slice(-60).join('\n')}`);
+    }
   });
 
   it('a topic that grows from four queues to eight makes a new task set of its sink, and a stream one of its source', async () => {
