@@ -1,11 +1,15 @@
 import { type InstalledVersion, installVersion } from './support/installed-version.ts';
+import { killRounds } from './support/kill-rounds.ts';
+import { embeddedUnderCopy } from './support/logs-under-copy.ts';
 import { recordRow } from './support/measurements.ts';
-import { BIN, type ServiceKind } from './support/mesh.ts';
+import type { ServiceKind } from './support/mesh.ts';
 import { probeRest } from './support/rest-probe.ts';
 import { useRocketmq } from './support/rocketmq.ts';
-import { quantiles, RollingCluster } from './support/rolling-cluster.ts';
+import { pauseText, quantiles, RollingCluster } from './support/rolling-cluster.ts';
+import { BIN } from './support/standalone.ts';
 
 const LINES_PER_SECOND = Number(process.env['LINES_PER_SECOND'] ?? 5_000);
+const ROUNDS = 12;
 /** The version that a cluster is upgraded from, and goes back to. */
 const UPGRADE_FROM = process.env['UPGRADE_FROM'] ?? '0713032';
 
@@ -15,7 +19,7 @@ const ORDERS: Readonly<Record<string, readonly ServiceKind[]>> = {
   'gateways first': ['gateway', 'task-runner', 'scheduler', 'config-service'],
 };
 
-describe(`a rolling upgrade of a whole cluster from ${UPGRADE_FROM}`, function () {
+describe(`an upgrade from ${UPGRADE_FROM}`, function () {
   this.timeout(900_000);
   let older: InstalledVersion;
 
@@ -26,14 +30,17 @@ describe(`a rolling upgrade of a whole cluster from ${UPGRADE_FROM}`, function (
   after(() => older?.remove());
 
   for (const [name, order] of Object.entries(ORDERS)) {
-    it(`S028: loses and doubles nothing, there, back and there again, and answers REST at every step (${name})`, async () => {
+    it(`S028: of a whole cluster, process by process, loses and doubles nothing, there, back and there again, and answers REST at every step (${name})`, async () => {
       const cluster = await RollingCluster.start(LINES_PER_SECOND, older.bin);
       const { mesh, folder } = cluster;
       const newer = BIN;
       const old = new Set(['c1', 'c2', 's1', 's2', 't1', 't2', 't3', 'g1', 'g2']);
+      /** Of the way there, back, and there again. */
+      const pauses: string[] = [];
       let step = 0;
       try {
         for (const bin of [newer, older.bin, newer]) {
+          const before = cluster.pauses.length;
           mesh.bin = bin;
           for (const kind of order) {
             for (const { id } of mesh.all(kind)) {
@@ -47,11 +54,11 @@ describe(`a rolling upgrade of a whole cluster from ${UPGRADE_FROM}`, function (
               await Promise.all(probes);
             }
           }
+          pauses.push(pauseText(cluster.pauses.slice(before)));
         }
-        const { lines, perSecond, pauses, latenciesMs } = await cluster.finish();
-        const totals = pauses.map(({ totalMs }) => totalMs).sort((a, b) => a - b);
-        const cells = [quantiles(totals, [0.5, 0.9, 1]), quantiles(latenciesMs, [0.5, 0.99, 1])];
-        recordRow('rolling-upgrade.md', older.commit, name, lines, perSecond.toFixed(0), 0, 0, totals.length, ...cells);
+        const { lines, perSecond, latenciesMs } = await cluster.finish();
+        const cells = [...pauses, quantiles(latenciesMs, [0.5, 0.99, 1])];
+        recordRow('rolling-upgrade.md', older.commit, name, lines, perSecond.toFixed(0), 0, 0, ...cells);
       } catch (error) {
         const versions = `step ${step}; old are ${[...old].join(', ') || 'none'}`;
         throw cluster.withOutputs(new Error(`${versions}: ${(error as Error).message}`, { cause: error }));
@@ -60,4 +67,8 @@ describe(`a rolling upgrade of a whole cluster from ${UPGRADE_FROM}`, function (
       }
     });
   }
+
+  it('S122: of a standalone, by kill -9 at random moments, goes on where the other version stood, there and back', async () => {
+    await killRounds({ rounds: ROUNDS, lines: 200_000, seed: 7, log: embeddedUnderCopy, bins: [older.bin, BIN] });
+  });
 });

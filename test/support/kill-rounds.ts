@@ -8,6 +8,8 @@ export interface KillRounds {
   readonly log: LogUnderCopy;
   /** What is killed: the standalone, or a server that is started again. */
   readonly victim?: Victim;
+  /** What is started, by turns: see `LineCopyOptions`. */
+  readonly bins?: readonly string[];
   readonly name?: string;
 }
 
@@ -23,9 +25,9 @@ const START_MS_MAX = 1_500;
  * Copies a file that grows to `lines` through a real standalone, while something is killed at random moments, `rounds` times; then lets it finish
  * and compares topics and files with the source.
  */
-export async function killRounds({ rounds, lines, seed, log, victim, name = '' }: KillRounds): Promise<CopyResult> {
+export async function killRounds({ rounds, lines, seed, log, victim, name = '', bins }: KillRounds): Promise<CopyResult> {
   const random = seededRandom(seed);
-  const copy = new LineCopy({ log, random, name });
+  const copy = new LineCopy({ log, random, name, ...(bins === undefined ? {} : { bins }) });
   const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
   const growUntil = async (endMs: number, most: number): Promise<void> => {
     while (performance.now() < endMs) {

@@ -3,7 +3,7 @@ import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Random } from '@rocketmq-connect/sdk';
-import { type StandaloneProcess, spawnStandalone, startStandalone, waitFor } from './standalone.ts';
+import { BIN, type StandaloneProcess, spawnStandalone, startStandalone, waitFor } from './standalone.ts';
 
 /** The message log that lines are copied through. */
 export interface LogUnderCopy {
@@ -21,6 +21,8 @@ export interface LineCopyOptions {
   /** More configuration of the sinks. */
   readonly sinks?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
+  /** Scripts of `rocketmq-connect`, one at each start by turns; by default that of this tree. */
+  readonly bins?: readonly string[];
 }
 
 const TASKS = 2;
@@ -43,6 +45,7 @@ export class LineCopy {
   #created = false;
   #lines = 0;
   #foundAgain = 0;
+  #starts = 0;
   #process: StandaloneProcess | null = null;
   #output: () => string = () => '';
 
@@ -160,10 +163,10 @@ export class LineCopy {
   }
 
   #command() {
-    const { log, args = [] } = this.#options;
+    const { log, args = [], bins = [BIN] } = this.#options;
     // Commits every 50 ms put faults before, in and after commits, not only between them.
     const all = ['--no-quickstart', '--offsets-commit-interval-ms', '50', ...log.args, ...args];
-    return { dataDir: this.#dataDir, cwd: this.#folder, args: all };
+    return { bin: bins[this.#starts++ % bins.length] ?? BIN, dataDir: this.#dataDir, cwd: this.#folder, args: all };
   }
 
   /** Records that were sent and not committed when the one before died: if there were none, nothing was put to the test. */

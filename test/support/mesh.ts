@@ -2,10 +2,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { promisify } from 'node:util';
 import { ListUnitsResponse, type Unit } from '@rocketmq-connect/proto/cluster';
-import { waitFor } from './standalone.ts';
-
-/** The script of `rocketmq-connect` of this tree. */
-export const BIN = new URL('../../cli/bin/rocketmq-connect.js', import.meta.url).pathname;
+import { BIN, waitFor } from './standalone.ts';
 
 export type ServiceKind = 'config-service' | 'scheduler' | 'task-runner' | 'gateway';
 

@@ -15,12 +15,11 @@ import { type Pause, UnitPauses } from './unit-pauses.ts';
 const TASKS = { in: 4, out: 2 };
 /** A scheduler that has just come awaits runners that may just be coming too. */
 const SETTLE_MS = 15_000;
+const READ_EVERY_MS = 50;
 
 export interface RollingFigures {
   readonly lines: number;
   readonly perSecond: number;
-  /** Of tasks that another runner took over. */
-  readonly pauses: readonly Pause[];
   /** From the write of a line to its arrival, ascending. */
   readonly latenciesMs: readonly number[];
 }
@@ -39,6 +38,10 @@ export class RollingCluster {
   readonly #lines: PacedLines;
   readonly #copy: string;
   #pauses: UnitPauses | undefined;
+  #replaced = '';
+  /** Resolves to what was answered wrong, when reading ends. */
+  #reading: Promise<readonly string[]> | undefined;
+  readonly #readNoMore = new AbortController();
 
   /** `bin`: the script of `rocketmq-connect` to begin with; by default that of this tree. */
   static async start(linesPerSecond: number, bin?: string): Promise<RollingCluster> {
@@ -76,24 +79,49 @@ export class RollingCluster {
     this.#lines.start();
     await sleep(SETTLE_MS);
     this.#pauses = new UnitPauses(this.#store, clusterKeys(this.name), this.#owners.revision + 1n);
+    this.#reading = this.#read();
+  }
+
+  /** All the time, gateways that are not being replaced are asked for what config-services and schedulers answer. */
+  async #read(): Promise<readonly string[]> {
+    const wrong: string[] = [];
+    while (!this.#readNoMore.signal.aborted) {
+      for (const gateway of this.mesh.all('gateway')) {
+        for (const path of ['/connectors/in/status', '/v1/connectors/out:explain']) {
+          await this.mesh.request('GET', path, undefined, gateway).catch((error: Error) => {
+            // It may have been told to end meanwhile.
+            if (gateway.id !== this.#replaced) wrong.push(`${gateway.id}: ${error.message}`);
+          });
+        }
+      }
+      await sleep(READ_EVERY_MS);
+    }
+    return wrong;
   }
 
   /** Asks a process to end (SIGTERM) and starts it again, as what `mesh.bin` is now; resolves when everything runs. */
   async replace(kind: ServiceKind, id: string): Promise<void> {
+    this.#replaced = id;
     assert.equal(await this.mesh.get(id).signal('SIGTERM'), 0, id);
     await this.mesh.add(kind, id);
     await this.mesh.running(TASKS);
   }
 
-  /** Waits for the last line. Rejects unless each has come once, in order, and nothing ever had two owners. */
+  /** Of tasks that another runner took over, so far. */
+  get pauses(): readonly Pause[] {
+    return (this.#pauses?.all ?? []).filter(({ unit }) => Object.keys(TASKS).some((name) => unit.startsWith(`tasks/${name}/`)));
+  }
+
+  /** Waits for the last line. Rejects unless each has come once, in order, nothing ever had two owners, and REST has always answered. */
   async finish(): Promise<RollingFigures> {
+    this.#readNoMore.abort();
+    assert.deepEqual(await this.#reading, []);
     const { perSecond } = this.#lines;
     const latenciesMs = await this.#lines.stop();
     const { lines } = this.#lines;
     assert.deepEqual(lines.faults(this.#copy), { missing: 0, doubled: 0, disordered: 0 });
     assert.deepEqual([this.#owners.violations, this.#owners.lost], [[], []]);
-    const pauses = (this.#pauses?.all ?? []).filter(({ unit }) => Object.keys(TASKS).some((name) => unit.startsWith(`tasks/${name}/`)));
-    return { lines: lines.total, perSecond, pauses, latenciesMs };
+    return { lines: lines.total, perSecond, latenciesMs };
   }
 
   /** An error with what every process printed. */
@@ -102,6 +130,8 @@ export class RollingCluster {
   }
 
   async stop(): Promise<void> {
+    this.#readNoMore.abort();
+    await this.#reading;
     this.#lines.rest();
     this.#pauses?.close();
     await this.mesh.stop();
@@ -112,7 +142,13 @@ export class RollingCluster {
   }
 }
 
-/** `p50 / p90 / max` and the like of figures in ascending order. */
+/** `p50 / p90 / max` of how long tasks did not run. */
+export function pauseText(pauses: readonly Pause[]): string {
+  const totals = pauses.map(({ totalMs }) => totalMs).sort((a, b) => a - b);
+  return quantiles(totals, [0.5, 0.9, 1]);
+}
+
+/** `p50 / p99 / max` and the like of figures in ascending order. */
 export function quantiles(sorted: readonly number[], shares: readonly number[]): string {
   const of = (share: number): string => (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0).toFixed(0);
   return shares.map(of).join(' / ');

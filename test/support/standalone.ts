@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-const BIN = new URL('../../cli/bin/rocketmq-connect.js', import.meta.url).pathname;
+/** The script of `rocketmq-connect` of this tree. */
+export const BIN = new URL('../../cli/bin/rocketmq-connect.js', import.meta.url).pathname;
 
 /** A real `rocketmq-connect standalone` in a process of its own, on free ports. */
 export interface StandaloneProcess {
