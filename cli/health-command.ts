@@ -25,7 +25,7 @@ export async function health(options: Readonly<Record<string, unknown>>): Promis
 
 /** What the process says of itself, where it has a port for that; its answer is no more than a help. */
 async function whatBlocks(host: string, port: number): Promise<string> {
-  if (port === 0) return '';
+  if (port <= 0) return '';
   const address = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
   const answer = await fetch(`http://${joinAddress(address, port)}/health`, { signal: AbortSignal.timeout(2_000) }).catch(() => null);
   const body = (await answer?.json().catch(() => null)) as { readonly message?: unknown } | null | undefined;

@@ -13,7 +13,8 @@ export async function runService(name: string, options: Readonly<Record<string, 
   const { settings, file } = settingsFrom(options);
   const { runProcess } = await import('@rocketmq-connect/process');
   const services = [await factoryOf(name)];
-  await runProcess({ settings, baseDirectory: file === '' ? process.cwd() : dirname(file), standalone: false, services });
+  const baseDirectory = file === '' ? process.cwd() : dirname(file);
+  await runProcess({ settings, baseDirectory, standalone: false, hasRest: name === 'gateway', services });
 }
 
 async function factoryOf(name: string) {

@@ -61,7 +61,13 @@ export const SettingsSchema = Type.Object({
   }),
   metrics: Type.Object({
     host: Type.String({ description: 'Address of the port of /metrics and /health.', default: '127.0.0.1', minLength: 1 }),
-    port: port('Port of /metrics and /health of this process; 0 is none: a gateway shows its own on its REST port as well.', 0),
+    port: Type.Integer({
+      description:
+        'Port of /metrics and /health of this process; 0 is none. -1: 9464 if it is free, and none where the REST port shows the same (gateway, standalone).',
+      default: -1,
+      minimum: -1,
+      maximum: 65_535,
+    }),
   }),
   meshTls: Type.Object({
     caFile: Type.String({ description: 'PEM file of the authority that signs the certificates of all processes.', default: '' }),

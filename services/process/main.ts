@@ -21,7 +21,7 @@ import { loggerService } from './logger-service.ts';
 import { measuredRpc } from './measured-rpc.ts';
 import { measuredStore } from './measured-store.ts';
 import { pushMetrics } from './metrics-push.ts';
-import { serveObservability } from './observability-server.ts';
+import { openObservability } from './observability-server.ts';
 import { Peers, type Registrations } from './peers.ts';
 import { meshTls } from './pem-files.ts';
 import { ProcessMetrics } from './process-metrics.ts';
@@ -90,6 +90,8 @@ export interface ProcessPlan {
   readonly settings: Settings;
   readonly baseDirectory: string;
   readonly standalone: boolean;
+  /** A gateway is among the services. */
+  readonly hasRest: boolean;
   /** In the order of their start. */
   readonly services: readonly ServiceFactory[];
 }
@@ -103,7 +105,8 @@ const VERSION = '0.1.0';
 const STOP_GRACE_MS = 2_000;
 
 /** Opens the adapters, creates the services, opens the gRPC port, starts the services in order and registers them. */
-export async function startProcess({ settings, baseDirectory, standalone, services: factories }: ProcessPlan): Promise<RunningProcess> {
+export async function startProcess(plan: ProcessPlan): Promise<RunningProcess> {
+  const { settings, baseDirectory, standalone, hasRest, services: factories } = plan;
   checkExposure(settings);
   const metrics = new Metrics();
   const tracing = createTracing(process.env, systemClock, Math.random, metrics);
@@ -122,10 +125,8 @@ export async function startProcess({ settings, baseDirectory, standalone, servic
     undo.push(async () => processMetrics.stop());
     metrics.from(processMetrics.source);
     metrics.from((emit) => emitStages(emit, stages));
-    if (settings.metrics.port !== 0) {
-      const observability = await serveObservability(settings.metrics.host, settings.metrics.port, metrics, stages);
-      undo.push(() => observability.close());
-    }
+    const observability = await openObservability({ settings: settings.metrics, hasRest, log, metrics, stages });
+    undo.push(async () => observability?.close());
     const etcd = etcdConnection(settings, baseDirectory);
     let store: Promise<MetadataStore> | undefined;
     let toClose: MetadataStore | undefined;

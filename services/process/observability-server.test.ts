@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { Metrics } from '@rocketmq-connect/telemetry/metrics/registry';
+import { freePorts } from '../../test/support/etcd-cluster.ts';
 import { parseExposition, seriesValue } from '../../test/support/exposition.ts';
+import { quietLogger, recordingLogger } from '../../test/support/quiet-logger.ts';
 import { VirtualClock } from '../../test/support/virtual-clock.ts';
-import { type ObservabilityServer, serveObservability } from './observability-server.ts';
+import { type ObservabilityServer, openObservability, serveObservability } from './observability-server.ts';
 import { Stages } from './stages.ts';
 
 describe('the port of /metrics and /health', () => {
@@ -70,6 +72,28 @@ describe('the port of /metrics and /health', () => {
 
   it('names the setting where its port is taken', async () => {
     const port = Number(new URL(await open()).port);
-    await assert.rejects(serveObservability('127.0.0.1', port, metrics, stages), { kind: 'config', field: 'metrics.port' });
+    const settings = { host: '127.0.0.1', port };
+    await assert.rejects(openObservability({ settings, hasRest: false, log: quietLogger, metrics, stages }), {
+      kind: 'config',
+      field: 'metrics.port',
+    });
+  });
+
+  it('is there without being asked for, unless the REST port shows the same, and is left to whoever has it', async () => {
+    const logged: string[] = [];
+    const [defaultPort = 0] = await freePorts(1);
+    const openUnasked = async (port: number, hasRest = false): Promise<ObservabilityServer | null> => {
+      const settings = { host: '127.0.0.1', port };
+      const server = await openObservability({ settings, hasRest, log: recordingLogger(logged), metrics, stages, defaultPort });
+      if (server !== null) opened.push(server);
+      return server;
+    };
+    assert.deepEqual([await openUnasked(-1, true), await openUnasked(0)], [null, null]);
+    const first = await openUnasked(-1);
+    assert.equal(first?.url, `http://127.0.0.1:${defaultPort}`);
+    assert.equal((await get(`${first.url}/metrics`)).status, 200);
+    assert.deepEqual(logged, []);
+    assert.equal(await openUnasked(-1), null);
+    assert.match(logged.join(), /shows no \/metrics: .*in use by another process.*--metrics-port/);
   });
 });

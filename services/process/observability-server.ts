@@ -1,5 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Settings } from '@rocketmq-connect/configuration';
 import { cannotListen, joinAddress } from '@rocketmq-connect/mesh/address';
+import type { Logger } from '@rocketmq-connect/telemetry';
 import { contentTypes, exposition, formatFor } from '@rocketmq-connect/telemetry/metrics/exposition';
 import type { Metrics } from '@rocketmq-connect/telemetry/metrics/registry';
 import { healthBody, type Stages } from './stages.ts';
@@ -10,6 +12,38 @@ export interface ObservabilityServer {
 }
 
 const CLOSE_GRACE_MS = 500;
+/** What OpenTelemetry's exporter for Prometheus takes by default, too. */
+const DEFAULT_PORT = 9464;
+
+export interface ObservabilityOptions {
+  readonly settings: Settings['metrics'];
+  /** Its REST port shows the same. */
+  readonly hasRest: boolean;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly stages: Stages;
+  /** Where none is given. */
+  readonly defaultPort?: number;
+}
+
+/**
+ * As the settings want it; null: nothing listens. A port that nobody asked for is left to the process that has it, for several may run on
+ * one machine. Rejects with `ConfigError` when a given one is taken.
+ */
+export async function openObservability(options: ObservabilityOptions): Promise<ObservabilityServer | null> {
+  const { settings, hasRest, log, metrics, stages, defaultPort = DEFAULT_PORT } = options;
+  const { host, port } = settings;
+  if (port >= 0) return port === 0 ? null : serveObservability(host, port, metrics, stages);
+  if (hasRest) return null;
+  try {
+    return await serveObservability(host, defaultPort, metrics, stages);
+  } catch (error) {
+    log.info(`this process shows no /metrics: ${(error as Error).message}`, {
+      remedy: 'give each process a port of its own with --metrics-port, or 0 for none',
+    });
+    return null;
+  }
+}
 
 /** /metrics, /health, /health/live and /health/ready on a port of their own. Rejects with `ConfigError` when it is taken. */
 export async function serveObservability(host: string, port: number, metrics: Metrics, stages: Stages): Promise<ObservabilityServer> {

@@ -38,6 +38,7 @@ async function runUntil(end: EndRequest, { settings, file }: LoadedSettings, opt
     settings,
     baseDirectory: file === '' ? process.cwd() : dirname(file),
     standalone: true,
+    hasRest: true,
     services: [configService, schedulerService, taskRunner, withUrl],
   });
   const { context } = running;
