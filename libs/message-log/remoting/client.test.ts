@@ -10,6 +10,7 @@ const first: QueueAddress = { topic: 'lines', broker: 'a', queue: 0 };
 const SEND = 320;
 const MAX = 30;
 const ROUTE = 105;
+const CLUSTER = 106;
 
 describe('The remoting client', () => {
   let broker: FakeBroker;
@@ -22,7 +23,7 @@ describe('The remoting client', () => {
     await broker.peer.stop().catch(() => {});
   });
 
-  function connect(settings: Partial<RemotingLogConnection> = {}): MessageLog {
+  function connect(settings: Partial<RemotingLogConnection> = {}, clock = systemClock): MessageLog {
     const connection = {
       kind: 'remoting',
       nameServers: [broker.peer.address],
@@ -30,7 +31,7 @@ describe('The remoting client', () => {
       requestTimeoutMs: 2_000,
       ...settings,
     } as const;
-    const log = connectRemotingLog(connection, { clock: systemClock, random: () => 0 });
+    const log = connectRemotingLog(connection, { clock, random: () => 0 });
     logs.push(log);
     return log;
   }
@@ -307,6 +308,25 @@ describe('The remoting client', () => {
       assert.deepEqual(left, [group, 'rocketmq-connect']);
     });
     assert.ok(!beats().at(-1)?.includes('secret'));
+  });
+
+  it('behind a proxy gives up the connections of queues that nobody sends to any more, when it opens others', async () => {
+    let aheadMs = 0;
+    const clock = { ...systemClock, monotonic: () => systemClock.monotonic() + aheadMs };
+    broker.react = ({ code }) => (code === CLUSTER ? { code: 3 } : 'default');
+    const log = connect({}, clock);
+    const send = (queue: number) => log.send({ ...first, queue }, batch(1));
+    const reader = await log.assign('connect-x', [{ queue: { ...first, queue: 2 }, position: 0 }]);
+    await send(0);
+    await send(1);
+    await eventually(async () => assert.equal(broker.peer.connections, 4, 'two lanes to send, one to read, and one for the rest'));
+    aheadMs = 200_000;
+    await send(1);
+    aheadMs = 400_000;
+    await send(3);
+    await eventually(async () => assert.equal(broker.peer.connections, 4, 'one is open and another closed'));
+    for (const queue of [1, 0, 2]) await send(queue);
+    assert.equal((await reader.read(1024, 5_000, new AbortController().signal)).length, 1);
   });
 
   it('leaves a peer alone that speaks another protocol, and says so', async () => {

@@ -119,6 +119,11 @@ export class RemotingConnection {
     return this.#closed === null;
   }
 
+  /** Waits for answers. */
+  get isBusy(): boolean {
+    return this.#pending.size > 0;
+  }
+
   /**
    * Resolves with the response, whatever its code. Rejects with `RetriableError`: CONNECTION_REFUSED when nothing was sent,
    * CONNECTION_LOST or REQUEST_TIMEOUT when it may have been done.

@@ -5,6 +5,8 @@ import { adviceIn } from './connection-trouble.ts';
 const BACKOFF_FIRST_MS = 50;
 /** A vain attempt costs little, and data flows again so soon after the broker is back. */
 const BACKOFF_MAX_MS = 1_000;
+/** A lane that nobody asked for in this time is closed when another opens: who sent by it may be gone for good. */
+const LANE_UNUSED_MS = 300_000;
 
 interface Slot {
   readonly lane: string;
@@ -15,6 +17,8 @@ interface Slot {
   failure: unknown;
   /** Monotonic time before which nobody tries again. */
   notBeforeMs: number;
+  /** Monotonic: when it was last asked for. */
+  askedAtMs: number;
 }
 
 /** One connection per address and lane, opened on demand and again after it broke, with a growing pause between vain attempts. */
@@ -33,6 +37,7 @@ export class Connections {
   async to(address: string, lane = ''): Promise<RemotingConnection> {
     if (this.#closed) throw logClosed();
     const slot = this.#slot(address, lane);
+    if (lane !== '') slot.askedAtMs = this.#settings.clock.monotonic();
     if (slot.connection?.isOpen) return slot.connection;
     if (this.#settings.clock.monotonic() < slot.notBeforeMs) {
       throw again(address, slot.failure);
@@ -80,11 +85,22 @@ export class Connections {
     }
   }
 
+  /** A reader keeps its connection, and asks for it again only when it is closed: while a pull is in flight it is used. */
+  #closeUnused(): void {
+    const oldestMs = this.#settings.clock.monotonic() - LANE_UNUSED_MS;
+    for (const [key, { lane, connecting, connection, askedAtMs }] of this.#slots) {
+      if (lane === '' || askedAtMs > oldestMs || connecting !== null || connection?.isBusy) continue;
+      connection?.close();
+      this.#slots.delete(key);
+    }
+  }
+
   #slot(address: string, lane: string): Slot {
     const key = keyOf(address, lane);
     let slot = this.#slots.get(key);
     if (slot === undefined) {
-      slot = { lane, connecting: null, connection: null, failures: 0, failure: undefined, notBeforeMs: 0 };
+      if (lane !== '') this.#closeUnused();
+      slot = { lane, connecting: null, connection: null, failures: 0, failure: undefined, notBeforeMs: 0, askedAtMs: 0 };
       this.#slots.set(key, slot);
     }
     return slot;
