@@ -22,7 +22,13 @@ const WARM_MINUTES = PART_MINUTES;
 /** How much more the last two of them may have than the two before. */
 const KEPT_MORE_MAX = 1.02;
 const SAMPLE_MS = 15_000;
-const CHURN_MS = 30_000;
+/** Between one connector that comes and goes and the next. */
+const CHURN_MS = Number(process.env['SOAK_CHURN_MS'] ?? 30_000);
+const LINES_PER_SECOND = Number(process.env['SOAK_LINES_PER_SECOND'] ?? 80);
+const GROW_MS = 250;
+const FILES = 4;
+/** A host that is out of work ends in less. */
+const HOST_END_MS = 12_000;
 const RESOURCES = new URL('support/active-resources.ts', import.meta.url).href;
 
 interface Sample extends ProcessFigures {
@@ -71,7 +77,7 @@ describe('a mesh of real processes over an hour', function () {
   });
 
   it(`leaks no memory, socket, timer, lease or key in ${MINUTES} minutes, and loses or doubles no line`, async () => {
-    const lines = new NumberedFiles(folder, 'lines', 4);
+    const lines = new NumberedFiles(folder, 'lines', FILES);
     const copy = join(folder, 'copy.txt');
     const source = { 'connector.class': 'FileStreamSource', file: lines.glob, 'tasks.max': '4' };
     await mesh.connector('in', { ...source, topic: cluster });
@@ -88,8 +94,9 @@ describe('a mesh of real processes over an hour', function () {
     };
     const notes = new ResourceNotes(resources());
     const rests = new Map<MeshProcess, Rest[]>(processes(mesh).map((process) => [process, []]));
-    /** The churn rests: hosts that were started for it have ended. */
+    /** Hosts that were started for connectors that are gone have ended by then. */
     const rest = async (): Promise<void> => {
+      await sleep(Math.max(0, HOST_END_MS - CHURN_MS));
       const kept = await notes.collect([...rests.keys()].map(pidOf));
       for (const [process, own] of rests) {
         const of = kept.get(pidOf(process));
@@ -114,7 +121,7 @@ describe('a mesh of real processes over an hour', function () {
       stores.push({ minute: minute(), keys: kvs.length, leases: await etcd.leases() });
     };
     await Promise.all([
-      every(250, () => lines.grow(5)),
+      every(GROW_MS, () => lines.grow(Math.round((LINES_PER_SECOND * GROW_MS) / 1000 / FILES))),
       every(CHURN_MS, () => (minute() > (rested() + 1) * PART_MINUTES ? rest() : churn())),
       every(SAMPLE_MS, sample).then(() => sample()),
     ]);
