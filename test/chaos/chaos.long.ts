@@ -1,9 +1,12 @@
 import { recordRow } from '../support/measurements.ts';
 import { useRocketmq } from '../support/rocketmq.ts';
 import { runChaos } from './chaos.ts';
+import { FAULTS } from './faults.ts';
 
 const SEEDS = (process.env['CHAOS_SEEDS'] ?? '42,43,44').split(',').map(Number);
 const ROUNDS = Number(process.env['CHAOS_ROUNDS'] ?? 10);
+/** To draw from, separated by commas; default all. */
+const ONLY = process.env['CHAOS_FAULTS']?.split(',');
 
 describe('a mesh of real processes under faults, in full', function () {
   this.timeout(7_200_000);
@@ -16,6 +19,7 @@ describe('a mesh of real processes under faults, in full', function () {
       const rounds = await runChaos({
         seed,
         rounds: ROUNDS,
+        ...(ONLY === undefined ? {} : { faults: FAULTS.filter((fault) => ONLY.includes(fault)) }),
         onRound: ({ faults, lines, doubled, lostOwners }) => {
           console.log(`    ${faults.join(', ')}: ${lines} lines so far, ${lostOwners} owners lost, doubled: ${textOf(doubled)}`);
         },

@@ -13,9 +13,9 @@ import { NumberedFiles } from '../support/numbered-files.ts';
 import { OwnershipWatch } from '../support/ownership-watch.ts';
 import { rocketmq } from '../support/rocketmq.ts';
 import { waitFor } from '../support/standalone.ts';
-import { TcpProxy } from '../support/tcp-proxy.ts';
 import { type Cause, causeOf } from './doubles.ts';
 import { FAULTS, type Fault, one, PROCESSES, strike } from './faults.ts';
+import { Links } from './links.ts';
 import { copiesInTopic } from './topic-copies.ts';
 
 export interface ChaosRound {
@@ -33,21 +33,25 @@ export interface ChaosOptions {
   readonly rounds: number;
   /** To draw from; default all. */
   readonly faults?: readonly Fault[];
+  /** Of etcd; default three. */
+  readonly members?: number;
   readonly onRound?: (round: ChaosRound) => void;
 }
 
 const TASKS = { in: 3, out: 2 };
 const SETTLE_MS = 90_000;
+/** What was sent when these struck may be stored, unseen, or arrive long after it was given up. */
+const LATE_SENDS: readonly Fault[] = ['kill broker', 'freeze broker', 'silence broker for runner'];
 
 /**
  * Lets faults strike a mesh of real processes on a real etcd and a real RocketMQ while numbered lines flow from files through a topic to files. After
  * each round everything must run again, no line may be missing or out of order, the history of etcd must keep invariants 1 to 4, and what was doubled
  * must be explained. Rejects with what was wrong, and what every process printed.
  */
-export async function runChaos({ seed, rounds, faults = FAULTS, onRound }: ChaosOptions): Promise<ChaosRound[]> {
+export async function runChaos({ seed, rounds, faults = FAULTS, members = 3, onRound }: ChaosOptions): Promise<ChaosRound[]> {
   const random = seededRandom(seed);
   const draw = drawFrom(faults, random);
-  const world = await ChaosWorld.start(`chaos-${seed}-${Date.now().toString(36)}`);
+  const world = await ChaosWorld.start(`chaos-${seed}-${Date.now().toString(36)}`, members);
   const done: ChaosRound[] = [];
   let drawn: readonly Fault[] = [];
   try {
@@ -74,15 +78,15 @@ class ChaosWorld {
   readonly #store: EtcdStore;
   readonly #mesh: Mesh;
   readonly #lines: NumberedFiles;
-  readonly #links = new Map<string, TcpProxy>();
+  readonly #links: Links;
   readonly #history: OwnershipWatch;
   readonly #brokerAwayAtMs: number[] = [];
   readonly #explained = new Set<string>();
 
-  static async start(name: string): Promise<ChaosWorld> {
-    const etcd = await EtcdCluster.start();
+  static async start(name: string, members: number): Promise<ChaosWorld> {
+    const etcd = await EtcdCluster.start({ members });
     const store = await EtcdStore.open({ endpoints: etcd.endpoints });
-    const world = new ChaosWorld(name, etcd, store);
+    const world = new ChaosWorld(name, etcd, store, await Links.open(etcd));
     await world.#begin().catch(async (error: unknown) => {
       await world.stop();
       throw error;
@@ -90,7 +94,8 @@ class ChaosWorld {
     return world;
   }
 
-  private constructor(name: string, etcd: EtcdCluster, store: EtcdStore) {
+  private constructor(name: string, etcd: EtcdCluster, store: EtcdStore, links: Links) {
+    this.#links = links;
     this.#topic = name;
     this.#etcd = etcd;
     this.#store = store;
@@ -101,7 +106,6 @@ class ChaosWorld {
 
   async #begin(): Promise<void> {
     for (const [kind, ids] of Object.entries(PROCESSES) as [ServiceKind, readonly string[]][]) {
-      for (const id of ids) this.#links.set(id, await TcpProxy.open(this.#etcd.first.address));
       await Promise.all(ids.map((id) => this.#add(kind, id)));
     }
     await this.#mesh.connector('in', {
@@ -132,7 +136,7 @@ class ChaosWorld {
     this.#lines.keepGrowing();
     for (const fault of faults) {
       await sleep(between(random, 100, 1_500));
-      if (fault === 'kill broker' || fault === 'freeze broker') this.#brokerAwayAtMs.push(Date.now());
+      if (LATE_SENDS.includes(fault)) this.#brokerAwayAtMs.push(Date.now());
       await strike(fault, victims, random);
     }
     await this.#mesh.running(TASKS, SETTLE_MS);
@@ -152,9 +156,9 @@ class ChaosWorld {
 
   async stop(): Promise<void> {
     this.#lines.rest();
-    for (const link of this.#links.values()) link.heal();
+    this.#links.heal();
     await this.#mesh.stop();
-    for (const link of this.#links.values()) link.close();
+    this.#links.close();
     this.#history.close();
     await this.#store.close();
     await this.#etcd.stop();
@@ -166,8 +170,7 @@ class ChaosWorld {
   }
 
   async #add(kind: ServiceKind, id: string): Promise<void> {
-    const link = this.#links.get(id);
-    await this.#mesh.add(kind, id, ...(link === undefined ? [] : ['--etcd', link.address]));
+    await this.#mesh.add(kind, id, ...this.#links.argsOf(id));
   }
 
   /** The causes of doubles since the last time, with their counts. Throws where one has none. */

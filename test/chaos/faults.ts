@@ -4,7 +4,7 @@ import { between } from '@rocketmq-connect/sdk/testing';
 import type { EtcdCluster } from '../support/etcd-cluster.ts';
 import { LEASE_TTL_MS, type Mesh, type ServiceKind } from '../support/mesh.ts';
 import { brokerVictim } from '../support/rocketmq.ts';
-import type { TcpProxy } from '../support/tcp-proxy.ts';
+import type { Far, Links } from './links.ts';
 
 /** What happens to real processes and servers. `kill` is SIGKILL, `end` SIGTERM. */
 export const FAULTS = [
@@ -30,7 +30,13 @@ export const FAULTS = [
   'silence etcd for scheduler',
   'kill etcd shortly',
   'kill etcd beyond leases',
+  'kill etcd leader',
+  'freeze etcd leader',
   'compact etcd',
+  'cut runner from config-services',
+  'silence config-services for runner',
+  'cut runner from broker',
+  'silence broker for runner',
   'kill broker',
   'freeze broker',
 ] as const;
@@ -48,8 +54,7 @@ export const PROCESSES = {
 export interface Victims {
   readonly mesh: Mesh;
   readonly etcd: EtcdCluster;
-  /** Between each process and etcd, by its id. */
-  readonly links: ReadonlyMap<string, TcpProxy>;
+  readonly links: Links;
   /** Starts a process that is gone again. */
   add(kind: ServiceKind, id: string): Promise<void>;
   /** Forgets what everybody who is connected has seen. */
@@ -78,15 +83,15 @@ export async function strike(fault: Fault, victims: Victims, random: Random): Pr
     await sleep(forMs);
     await mesh.get(id).signal('SIGCONT');
   };
-  const cut = async (id: string): Promise<void> => {
-    links.get(id)?.refuse();
+  const cut = async (id: string, from: Far = 'etcd'): Promise<void> => {
+    links.cut(from, id);
     await sleep(eitherMs);
-    links.get(id)?.heal();
+    links.heal();
   };
-  const silence = async (id: string): Promise<void> => {
-    links.get(id)?.silence();
+  const silence = async (id: string, far: Far = 'etcd'): Promise<void> => {
+    links.silence(far, id);
     await sleep(eitherMs);
-    links.get(id)?.heal();
+    links.heal();
   };
   /** A runner that could not end its tasks in time ends itself: somebody starts it again, as a supervisor would. */
   const revive = async (ids: readonly string[]): Promise<void> => {
@@ -143,10 +148,30 @@ export async function strike(fault: Fault, victims: Victims, random: Random): Pr
       return silence(scheduler);
     case 'kill etcd shortly':
     case 'kill etcd beyond leases':
-      await etcd.first.kill();
+      await etcd.kill();
       await sleep(fault === 'kill etcd shortly' ? shortMs : longMs);
-      await etcd.first.restart();
+      await etcd.restart();
       return revive(runners);
+    case 'kill etcd leader':
+      await (await etcd.leader()).kill();
+      await sleep(eitherMs);
+      await etcd.restart();
+      return revive(runners);
+    case 'freeze etcd leader': {
+      const leader = await etcd.leader();
+      leader.freeze();
+      await sleep(eitherMs);
+      leader.thaw();
+      return revive(runners);
+    }
+    case 'cut runner from config-services':
+      return cut(runner, 'config-services');
+    case 'silence config-services for runner':
+      return silence(runner, 'config-services');
+    case 'cut runner from broker':
+      return cut(runner, 'broker');
+    case 'silence broker for runner':
+      return silence(runner, 'broker');
     case 'compact etcd':
       return victims.compact();
     case 'kill broker':

@@ -78,6 +78,17 @@ export class EtcdCluster {
     }
   }
 
+  /** Every member dies, as in a crash. */
+  async kill(): Promise<void> {
+    await Promise.all(this.members.map((member) => member.kill()));
+  }
+
+  /** Those that are gone come back; resolves when there is a leader. */
+  async restart(): Promise<void> {
+    for (const member of this.members) if (!member.alive) member.launch();
+    for (const member of this.members) await member.healthy();
+  }
+
   async revoke(leaseId: bigint): Promise<void> {
     const admin = new Etcd3({ hosts: this.first.address });
     await admin.leaseClient.leaseRevoke({ ID: String(leaseId) });
@@ -100,7 +111,7 @@ export class EtcdCluster {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.members.map((member) => member.kill()));
+    await this.kill();
     rmSync(this.#directory, { recursive: true, force: true });
   }
 }
@@ -117,6 +128,10 @@ export class EtcdMember {
     this.#path = path;
     this.#flags = flags;
     this.#tls = tls;
+  }
+
+  get alive(): boolean {
+    return this.#process !== undefined && this.#process.exitCode === null && this.#process.signalCode === null;
   }
 
   launch(): void {
@@ -141,7 +156,7 @@ export class EtcdMember {
   /** As a crash would. Resolves when it is gone. */
   async kill(): Promise<void> {
     const running = this.#process;
-    if (running === undefined || running.exitCode !== null || running.signalCode !== null) return;
+    if (running === undefined || !this.alive) return;
     const gone = new Promise((resolve) => running.once('exit', resolve));
     running.kill('SIGKILL');
     await gone;

@@ -3,6 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 /** A TCP forwarder that can be cut, closed to newcomers, or fall silent without any connection breaking. */
 export class TcpProxy {
   readonly #target: string;
+  readonly #renames: Readonly<Record<string, string>>;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   /** Bytes of answers after which a connection breaks. */
@@ -11,14 +12,19 @@ export class TcpProxy {
   cuts = 0;
   #mode: 'forward' | 'refuse' | 'silent' = 'forward';
 
-  static async open(target: string): Promise<TcpProxy> {
-    const proxy = new TcpProxy(target);
+  /** `renames`: addresses in what the server says that are replaced by others of the same length, so that clients come through other proxies. */
+  static async open(target: string, renames: Readonly<Record<string, string>> = {}): Promise<TcpProxy> {
+    for (const [from, to] of Object.entries(renames)) {
+      if (from.length !== to.length) throw new RangeError(`${from} and ${to} are not of one length`);
+    }
+    const proxy = new TcpProxy(target, renames);
     await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve));
     return proxy;
   }
 
-  private constructor(target: string) {
+  private constructor(target: string, renames: Readonly<Record<string, string>>) {
     this.#target = target;
+    this.#renames = renames;
     this.#server = createServer((near) => this.#join(near));
   }
 
@@ -65,6 +71,15 @@ export class TcpProxy {
     this.cut();
   }
 
+  /** An address that lies over the end of a chunk, which is rare, stays. */
+  #renamed(chunk: Buffer): Buffer {
+    let text = '';
+    for (const [from, to] of Object.entries(this.#renames)) {
+      if (chunk.includes(from)) text = (text === '' ? chunk.toString('latin1') : text).replaceAll(from, to);
+    }
+    return text === '' ? chunk : Buffer.from(text, 'latin1');
+  }
+
   #join(near: Socket): void {
     if (this.#mode === 'refuse') return void near.destroy();
     const [host = '', port] = this.#target.split(':');
@@ -73,7 +88,7 @@ export class TcpProxy {
     near.on('data', (chunk) => far.write(chunk));
     far.on('data', (chunk) => {
       left -= chunk.length;
-      if (left >= 0) return near.write(chunk);
+      if (left >= 0) return near.write(this.#renamed(chunk));
       this.cuts++;
       return near.destroy();
     });
