@@ -31,7 +31,7 @@ export interface MeshOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-export const LEASE_TTL_MS = 5_000;
+export const LEASE_TTL_MS = Number(process.env['LEASE_TTL_MS'] ?? 5_000);
 
 /** Config-services, schedulers, task runners and gateways as child processes of a test, on one etcd and one RocketMQ. */
 export class Mesh {
