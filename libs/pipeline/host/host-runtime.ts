@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { FatalError, type SinkDefinition, type SourceDefinition, sleep, toPlainError } from '@rocketmq-connect/sdk';
+import { FatalError, type SinkDefinition, type SourceDefinition, toPlainError } from '@rocketmq-connect/sdk';
 import type { SpanData } from '@rocketmq-connect/tracing';
 import { SpanQueue } from '@rocketmq-connect/tracing/span-queue';
 import { hideSecretsInError } from '../config/secrets.ts';
