@@ -20,8 +20,8 @@ import { checkExposure } from './exposure.ts';
 import { loggerService } from './logger-service.ts';
 import { measuredRpc } from './measured-rpc.ts';
 import { measuredStore } from './measured-store.ts';
-import { pushMetrics } from './metrics-push.ts';
 import { openObservability } from './observability-server.ts';
+import { createTelemetry, type Tracing } from './opentelemetry.ts';
 import { Peers, type Registrations } from './peers.ts';
 import { meshTls } from './pem-files.ts';
 import { ProcessMetrics } from './process-metrics.ts';
@@ -29,7 +29,6 @@ import { listenForEnd } from './signals.ts';
 import { Stages } from './stages.ts';
 import { dataDirectory, etcdConnection, openStore } from './store.ts';
 import { StoreWatch } from './store-watch.ts';
-import { createTracing, type Tracing } from './tracing.ts';
 
 /** What every service of a process shares. The store and the data folder are opened when a service first asks for them. */
 export interface ProcessContext {
@@ -109,9 +108,9 @@ export async function startProcess(plan: ProcessPlan): Promise<RunningProcess> {
   const { settings, baseDirectory, standalone, hasRest, services: factories } = plan;
   checkExposure(settings);
   const metrics = new Metrics();
-  const tracing = createTracing(process.env, systemClock, Math.random, metrics);
+  const telemetry = createTelemetry(process.env, systemClock, Math.random, metrics);
   const loggers = new Loggers(settings.log.level, () => systemClock.now());
-  const log = processLogger(settings, loggers, metrics, () => tracing.tracer.active());
+  const log = processLogger(settings, loggers, metrics, () => telemetry.tracer.active());
   const undo: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const step of undo.splice(0).reverse())
@@ -132,8 +131,8 @@ export async function startProcess(plan: ProcessPlan): Promise<RunningProcess> {
     let toClose: MetadataStore | undefined;
     undo.push(async () => toClose?.close());
     // The last of all: what ends in a trace is still sent.
-    undo.push(() => tracing.close());
-    const rpc = measuredRpc(new GrpcRpc(meshTls(settings, baseDirectory), tracing.tracer), systemClock, metrics);
+    undo.push(() => telemetry.close());
+    const rpc = measuredRpc(new GrpcRpc(meshTls(settings, baseDirectory), telemetry.tracer), systemClock, metrics);
     undo.push(() => rpc.close());
     let server: RpcServer | undefined;
     const address = (): string => (server === undefined ? '' : advertisedAddress(settings, splitAddress(server.address).port));
@@ -152,7 +151,7 @@ export async function startProcess(plan: ProcessPlan): Promise<RunningProcess> {
       const plain = await openStore(etcd, settings, standalone, log, onChange);
       toClose = plain;
       const measured = measuredStore(plain, systemClock, metrics);
-      const found = tracing.sampler === null ? measured : tracedStore(measured, tracing.tracer, etcd === undefined ? 'sqlite' : 'etcd');
+      const found = telemetry.sampler === null ? measured : tracedStore(measured, telemetry.tracer, etcd === undefined ? 'sqlite' : 'etcd');
       await checkLayout(found, keys);
       onChange(null);
       // The embedded one answers as long as the process lives.
@@ -178,7 +177,7 @@ export async function startProcess(plan: ProcessPlan): Promise<RunningProcess> {
       random: Math.random,
       keys,
       rpc,
-      tracing,
+      tracing: telemetry,
       address,
       dataDirectory: () => dataDirectory(settings),
       openStore: opened,
@@ -190,9 +189,7 @@ export async function startProcess(plan: ProcessPlan): Promise<RunningProcess> {
     const services: ProcessService[] = [];
     for (const factory of factories) services.push(await factory(context));
     const identity = { service: serviceName(services), id: context.id, cluster: settings.cluster, version: VERSION };
-    await tracing.open(identity, log);
-    const push = await pushMetrics(process.env, identity, metrics, systemClock, log);
-    undo.push(() => push.close());
+    await telemetry.open(identity, log);
     if (store !== undefined || etcd !== undefined) {
       const found = await opened();
       await checkPermissions(

@@ -152,11 +152,8 @@ const SPANS_EVERY_MS = 500;
 
 function hostSpans({ sampler, clock, post }: HostOptions): HostSpans | null {
   if (sampler === undefined || sampler === null) return null;
-  const deliver = (spans: readonly SpanData[], dropped: number): Promise<void> => {
-    post({ type: 'spans', spans, dropped });
-    return sleep(clock, SPANS_EVERY_MS);
-  };
-  return { sampler, queue: new SpanQueue({ clock, delayMs: SPANS_EVERY_MS, spansMax: SPANS_AT_ONCE, batchMax: SPANS_AT_ONCE, deliver }) };
+  const deliver = (spans: readonly SpanData[], dropped: number): void => post({ type: 'spans', spans, dropped });
+  return { sampler, queue: new SpanQueue({ clock, delayMs: SPANS_EVERY_MS, spansMax: SPANS_AT_ONCE, deliver }) };
 }
 
 function openTask(host: Host, start: TaskStart, unit: OpenUnit): TaskBody {
