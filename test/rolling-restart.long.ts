@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { recordRow } from './support/measurements.ts';
 import { useRocketmq } from './support/rocketmq.ts';
-import { pauseText, quantiles, RollingCluster } from './support/rolling-cluster.ts';
+import { pauseText, quantiles, RollingCluster, showPause } from './support/rolling-cluster.ts';
 
 const LINES_PER_SECOND = Number(process.env['LINES_PER_SECOND'] ?? 5_000);
 
@@ -23,8 +23,7 @@ describe('a rolling restart of a whole cluster', function () {
       }
       const { lines, perSecond, latenciesMs } = await cluster.finish();
       const { pauses } = cluster;
-      for (const pause of pauses)
-        console.log(`    ${JSON.stringify(pause, (_, value) => (typeof value === 'number' ? Math.round(value) : value))}`);
+      for (const pause of pauses) console.log(`    ${showPause(pause)}`);
       const cells = [pauses.length, pauseText(pauses), quantiles(latenciesMs, [0.5, 0.99, 1])];
       recordRow('rolling-restart.md', lines, perSecond.toFixed(0), 0, 0, ...cells);
     } catch (error) {

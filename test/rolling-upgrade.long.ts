@@ -5,11 +5,13 @@ import { recordRow } from './support/measurements.ts';
 import type { ServiceKind } from './support/mesh.ts';
 import { probeRest } from './support/rest-probe.ts';
 import { useRocketmq } from './support/rocketmq.ts';
-import { pauseText, quantiles, RollingCluster } from './support/rolling-cluster.ts';
+import { pauseText, quantiles, RollingCluster, showPause } from './support/rolling-cluster.ts';
 import { BIN } from './support/standalone.ts';
 
 const LINES_PER_SECOND = Number(process.env['LINES_PER_SECOND'] ?? 5_000);
 const ROUNDS = 12;
+/** A pause that is worth a look at what it was made of. */
+const LONG_MS = 1_000;
 /** The version that a cluster is upgraded from, and goes back to. */
 const UPGRADE_FROM = process.env['UPGRADE_FROM'] ?? '0713032';
 
@@ -54,7 +56,9 @@ describe(`an upgrade from ${UPGRADE_FROM}`, function () {
               await Promise.all(probes);
             }
           }
-          pauses.push(pauseText(cluster.pauses.slice(before)));
+          const ofThisWay = cluster.pauses.slice(before);
+          pauses.push(pauseText(ofThisWay));
+          for (const pause of ofThisWay) if (pause.totalMs > LONG_MS) console.log(`    ${showPause(pause)}`);
         }
         const { lines, perSecond, latenciesMs } = await cluster.finish();
         const cells = [...pauses, quantiles(latenciesMs, [0.5, 0.99, 1])];

@@ -148,6 +148,11 @@ export function pauseText(pauses: readonly Pause[]): string {
   return quantiles(totals, [0.5, 0.9, 1]);
 }
 
+/** A pause with its parts, in whole milliseconds. */
+export function showPause(pause: Pause): string {
+  return JSON.stringify(pause, (_, value) => (typeof value === 'number' ? Math.round(value) : value));
+}
+
 /** `p50 / p99 / max` and the like of figures in ascending order. */
 export function quantiles(sorted: readonly number[], shares: readonly number[]): string {
   const of = (share: number): string => (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0).toFixed(0);
