@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { OtlpReceiver } from '../test/support/otlp-receiver.ts';
-import { startStandalone, waitFor } from '../test/support/standalone.ts';
+import { waitFor } from '../test/support/standalone.ts';
+import { copyThroughStandalone } from './standalone-copy.ts';
 
 /**
  * What tracing costs: CPU seconds per million records, file → topic → file through a whole standalone, without it and with each way of
@@ -73,41 +74,15 @@ for (const [name, figures] of seconds) {
 }
 
 async function cpuSecondsOfCopy({ sampler, argument }: Way): Promise<number> {
-  const cwd = mkdtempSync(join(folder, 'run-'));
-  const [lines, copy] = [join(cwd, 'lines.txt'), join(cwd, 'copy.txt')];
-  const all = readFileSync(source);
-  const warmUpBytes = WARM_UP_LINES * LINE_BYTES;
-  writeFileSync(lines, all.subarray(0, warmUpBytes));
   const env: Record<string, string> = {};
   // Sooner than by default, so that the warm-up is over soon.
   if (sampler !== undefined) Object.assign(env, { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_BSP_SCHEDULE_DELAY: '1000' });
   if (sampler) env['OTEL_TRACES_SAMPLER'] = sampler;
   if (argument !== undefined) env['OTEL_TRACES_SAMPLER_ARG'] = argument;
-  const mesh = await startStandalone({ dataDir: join(cwd, 'data'), cwd, args: ['--no-quickstart'], env });
-  try {
-    const copied = (bytes: number) => waitFor(() => existsSync(copy) && statSync(copy).size === bytes, 'the copy is complete', 300_000);
-    const pid = mesh.child.pid ?? 0;
-    const create = (name: string, config: Readonly<Record<string, string>>) => mesh.request('POST', '/connectors', { name, config });
-    await create('out', { 'connector.class': 'FileStreamSource', file: lines, topic: 'bench' });
-    await create('in', { 'connector.class': 'FileStreamSink', topics: 'bench', file: copy });
-    await copied(warmUpBytes);
+  const warm = async (): Promise<void> => {
     if (sampler !== undefined) await waitFor(() => receiver.spans.length > 0, 'spans are sent');
-    const before = cpuSeconds(pid);
-    appendFileSync(lines, all.subarray(warmUpBytes));
-    await copied(all.length);
-    const cpu = cpuSeconds(pid) - before;
-    await mesh.interrupt();
-    if (!readFileSync(copy).equals(all)) throw new Error('the copy is another file');
-    return cpu;
-  } finally {
-    await mesh.kill();
-    rmSync(cwd, { recursive: true, force: true });
-  }
-}
-
-function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / 100;
+  };
+  return (await copyThroughStandalone({ folder, source, warmUpBytes: WARM_UP_LINES * LINE_BYTES, env, warm })).cpuSeconds;
 }
 
 function median(figures: readonly number[]): number {
