@@ -215,6 +215,15 @@ describe('the cluster service', () => {
       assert.match(await reasons('a'), /the connector is STOPPED; r1 has not released it yet/);
     });
 
+    it('says that only a newer version knows the target state of a connector', async () => {
+      world = await World.with(['r1']);
+      await world.connector('a', 1, TargetState.UNRECOGNIZED);
+      await world.settle();
+      await world.ownAll();
+      await world.status('tasks/a/0', UnitState.PAUSED);
+      assert.match(await reasons('a', 0), /only a newer version knows the target state of the connector: r1 pauses it/);
+    });
+
     it('knows no connector and no task that is not there', async () => {
       world = await World.with(['r1']);
       assert.deepEqual((await refused(explain('a'))).field, 'connector');

@@ -65,6 +65,8 @@ function stateReasons({ unit, targetState, error, hasTaskSet }: UnitFacts): stri
   if (state === UnitState.STOPPING) reasons.push(`${owner} stops it: it ends what is under way and commits`);
   if (owner === '' && error !== '') reasons.push('a runner gave it back because it cannot run there');
   if (targetState === TargetState.PAUSED) reasons.push('the connector is PAUSED');
+  if (targetState === TargetState.UNRECOGNIZED && owner !== '')
+    reasons.push(`only a newer version knows the target state of the connector: ${owner} pauses it unless it is of that version`);
   if (unit.task === -1 && !hasTaskSet && targetState === TargetState.RUNNING)
     reasons.push(
       owner === '' ? 'there are no tasks yet: nobody runs the connector that plans them' : `there are no tasks yet: ${owner} plans them`,
