@@ -10,6 +10,7 @@ import {
   type WatchEvent,
 } from '@rocketmq-connect/metadata-store';
 import { EtcdStore, type EtcdStoreOptions } from '@rocketmq-connect/metadata-store/etcd';
+import { EtcdFigures } from '@rocketmq-connect/metadata-store/etcd/figures';
 import { ConnectError } from '@rocketmq-connect/sdk';
 import { Etcd3 } from 'etcd3';
 import { EtcdCluster, type EtcdClusterOptions } from './support/etcd-cluster.ts';
@@ -100,14 +101,18 @@ describe('The metadata store on an etcd that fails', function () {
     const { endpoints, first } = await cluster();
     const proxy = await proxied(first.address);
     const direct = await open(endpoints);
-    const store = await open([proxy.address]);
+    const figures = new EtcdFigures();
+    const store = await open([proxy.address], { figures });
     const followed = follow(store, '/', 1n);
     await put(direct, '/a', '1');
     await until(() => followed.events.length === 1);
+    assert.deepEqual([figures.connectedWatches, figures.watchReconnects], [1, 0]);
     proxy.halfOpen();
     await put(direct, '/a', '2');
     await until(() => followed.events.length === 2, 30_000);
     assert.equal(followed.ended, undefined);
+    assert.deepEqual([figures.connectedWatches, figures.watchReconnects], [1, 1]);
+    assert.ok((figures.memberFailures.get(proxy.address) ?? 0) > 0);
   });
 
   it('ends a watch that was away while its history was compacted, naming the revision', async () => {

@@ -71,7 +71,12 @@ describe('what separate processes tell of themselves', function () {
     assert.ok((await ofTask('rocketmq_connect_message_log_connections', {})) > 0);
     assert.equal(seriesValue(await scrape('s1'), 'rocketmq_connect_scheduler_leading'), 1);
     assert.equal(seriesValue(await scrape('s1'), 'rocketmq_connect_scheduler_runners', { state: 'ready' }), 2);
-    assert.equal(seriesValue(await scrape('c1'), 'rocketmq_connect_metadata_store_reachable'), 1);
+    const store = await scrape('s1');
+    assert.equal(seriesValue(store, 'rocketmq_connect_metadata_store_reachable'), 1);
+    const watches = seriesValue(store, 'rocketmq_connect_metadata_store_watches') ?? 0;
+    assert.ok(watches > 0);
+    assert.equal(seriesValue(store, 'rocketmq_connect_metadata_store_connected_watches'), watches);
+    assert.equal(seriesValue(store, 'rocketmq_connect_metadata_store_member_preferred', { member: etcd.endpoints[0] ?? '' }), 1);
     assert.ok((seriesValue(await scrape('g1'), 'rocketmq_connect_rest_requests_total', { method: 'PUT' }) ?? 0) >= 2);
     for (const id of ports.keys()) {
       assert.equal(seriesValue(await scrape(id), 'rocketmq_connect_ready'), 1, id);
@@ -101,8 +106,17 @@ describe('what separate processes tell of themselves', function () {
     etcd.members[0]?.freeze();
     await waitFor(async () => (await health('c1')).status === 503, 'config-service is not ready', 30_000);
     assert.match((await health('c1')).text, /metadata store: /);
+    const since = async () => seriesValue(await scrape('c1'), 'rocketmq_connect_metadata_store_reachable_since_timestamp_seconds') ?? -1;
+    assert.equal(await since(), 0);
     assert.equal((await fetch(at('c1', '/health/live'))).status, 200);
     etcd.members[0]?.thaw();
     for (const id of ports.keys()) await waitFor(async () => (await health(id)).status === 200, `${id} is ready again`, 60_000);
+    assert.ok((await since()) > Date.now() / 1000 - 60);
+    const failures = seriesValue(await scrape('c1'), 'rocketmq_connect_metadata_store_member_failures_total', {
+      member: etcd.endpoints[0] ?? '',
+    });
+    assert.ok((failures ?? 0) > 0);
+    const watches = async (which: string) => seriesValue(await scrape('s1'), `rocketmq_connect_metadata_store_${which}`);
+    await waitFor(async () => (await watches('connected_watches')) === (await watches('watches')), 'the watches of the scheduler go on');
   });
 });

@@ -5,6 +5,7 @@ import type { EtcdConnection } from './connection.ts';
 import { LeaseGoneError, StoreSetBackError, StoreUnavailableError } from './errors.ts';
 import { EtcdEndpoints } from './etcd/endpoints.ts';
 import { isLeaseNotFound } from './etcd/failure.ts';
+import { EtcdFigures } from './etcd/figures.ts';
 import { checkMembers } from './etcd/members.ts';
 import { keysOf, keyValueOf, txnRequest, txnResponses } from './etcd/messages.ts';
 import { EtcdWatch } from './etcd/watch.ts';
@@ -19,6 +20,8 @@ export interface EtcdStoreOptions extends EtcdConnection {
   readonly openTimeoutMs?: number;
   /** etcd does not answer yet, or a member is not as it should be. For the log. */
   readonly onTrouble?: (error: Error) => void;
+  /** Kept up to date. */
+  readonly figures?: EtcdFigures;
 }
 
 const RETRY_MS = 500;
@@ -53,7 +56,7 @@ export class EtcdStore implements MetadataStore {
 
   private constructor(options: EtcdStoreOptions) {
     this.#clock = options.clock ?? systemClock;
-    this.#endpoints = new EtcdEndpoints(options, this.#clock, options.random ?? Math.random);
+    this.#endpoints = new EtcdEndpoints(options, this.#clock, options.random ?? Math.random, options.figures ?? new EtcdFigures());
   }
 
   async get(key: string): Promise<{ kv: KeyValue | null; revision: bigint }> {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { loadSettings } from '@rocketmq-connect/configuration';
 import { ConnectError } from '@rocketmq-connect/sdk';
+import { Metrics } from '@rocketmq-connect/telemetry/metrics/registry';
 import { quietLogger } from '../../test/support/quiet-logger.ts';
 import { advertisedAddress } from './advertised.ts';
 import { checkExposure, checkLogExposure, checkRestExposure } from './exposure.ts';
@@ -84,7 +85,7 @@ describe('the files of a process', () => {
   });
 
   it('are no store of its own in a cluster', async () => {
-    const error = await openStore(undefined, settingsOf({}), false, quietLogger).catch((thrown: unknown) => thrown);
+    const error = await openStore(undefined, settingsOf({}), false, quietLogger, new Metrics()).catch((thrown: unknown) => thrown);
     assert.ok(error instanceof ConnectError);
     assert.deepEqual([error.field, error.code], ['etcd', 'ETCD_MISSING']);
     assert.match(error.remedy ?? '', /--etcd host:port/);

@@ -141,14 +141,19 @@ export async function startProcess(plan: ProcessPlan): Promise<RunningProcess> {
     const startedAtMs = systemClock.monotonic();
     const open = async (): Promise<MetadataStore> => {
       const reachable = stages.add('metadata store', 'it is being connected to');
-      let reaches = false;
-      metrics.from((emit) => emit('rocketmq_connect_metadata_store_reachable', {}, reaches ? 1 : 0));
+      /** Since the epoch; 0: it does not answer. */
+      let reachesSinceMs = 0;
+      metrics.from((emit) => {
+        emit('rocketmq_connect_metadata_store_reachable', {}, reachesSinceMs > 0 ? 1 : 0);
+        emit('rocketmq_connect_metadata_store_reachable_since_timestamp_seconds', {}, reachesSinceMs / 1000);
+      });
       const onChange = (trouble: string | null): void => {
-        reaches = trouble === null;
+        if (trouble !== null) reachesSinceMs = 0;
+        else if (reachesSinceMs === 0) reachesSinceMs = systemClock.now();
         if (trouble === null) reachable.ready();
         else reachable.trouble(trouble);
       };
-      const plain = await openStore(etcd, settings, standalone, log, onChange);
+      const plain = await openStore(etcd, settings, standalone, log, metrics, onChange);
       toClose = plain;
       const measured = measuredStore(plain, systemClock, metrics);
       const found = telemetry.sampler === null ? measured : tracedStore(measured, telemetry.tracer, etcd === undefined ? 'sqlite' : 'etcd');

@@ -6,8 +6,10 @@ import type { MetadataStore } from '@rocketmq-connect/metadata-store';
 import type { EtcdConnection } from '@rocketmq-connect/metadata-store/connection';
 import { EmbeddedStore } from '@rocketmq-connect/metadata-store/embedded';
 import { EtcdStore } from '@rocketmq-connect/metadata-store/etcd';
+import { EtcdFigures } from '@rocketmq-connect/metadata-store/etcd/figures';
 import { ConfigError, ConnectError } from '@rocketmq-connect/sdk';
 import type { Logger } from '@rocketmq-connect/telemetry';
+import type { Emit, Metrics } from '@rocketmq-connect/telemetry/metrics/registry';
 import { readPem } from './pem-files.ts';
 import { secretOf } from './secrets.ts';
 
@@ -17,11 +19,15 @@ export async function openStore(
   settings: Settings,
   standalone: boolean,
   log: Logger,
+  metrics: Metrics,
   onTrouble: (trouble: string) => void = () => undefined,
 ): Promise<MetadataStore> {
   if (etcd !== undefined) {
+    const figures = new EtcdFigures();
+    metrics.from((emit) => emitEtcd(emit, figures, etcd.endpoints));
     return EtcdStore.open({
       ...etcd,
+      figures,
       onTrouble: (error) => {
         log.warn(error.message, error instanceof ConnectError ? { code: error.code, remedy: error.remedy } : {});
         onTrouble(error.message);
@@ -34,6 +40,15 @@ export async function openStore(
     code: 'ETCD_MISSING',
     remedy: 'give --etcd host:port[,…] (RMQC_ETCD, or etcd in the file); `rocketmq-connect standalone` needs none',
   });
+}
+
+function emitEtcd(emit: Emit, figures: EtcdFigures, members: readonly string[]): void {
+  emit('rocketmq_connect_metadata_store_connected_watches', {}, figures.connectedWatches);
+  emit('rocketmq_connect_metadata_store_watch_reconnects_total', {}, figures.watchReconnects);
+  for (const member of members) {
+    emit('rocketmq_connect_metadata_store_member_preferred', { member }, figures.preferredMember === member ? 1 : 0);
+    emit('rocketmq_connect_metadata_store_member_failures_total', { member }, figures.memberFailures.get(member) ?? 0);
+  }
 }
 
 /** The folder of the embedded store and the embedded log, created if it is not there. */

@@ -6,6 +6,7 @@ import { Etcd3, type IDuplexStream } from 'etcd3';
 import type { EtcdConnection } from '../connection.ts';
 import { StoreUnavailableError } from '../errors.ts';
 import { type EtcdFailure, failureOf } from './failure.ts';
+import type { EtcdFigures } from './figures.ts';
 
 export type MemberAnswer<T> = { readonly address: string; readonly answer: T } | { readonly address: string; readonly error: ConnectError };
 
@@ -34,14 +35,16 @@ export class EtcdEndpoints {
   readonly callTimeoutMs: number;
   readonly #members: readonly Member[];
   readonly #clock: Clock;
-  #preferred: number;
+  readonly figures: EtcdFigures;
+  #preferred = 0;
   #closed = false;
 
-  constructor(connection: EtcdConnection, clock: Clock, random: Random) {
+  constructor(connection: EtcdConnection, clock: Clock, random: Random, figures: EtcdFigures) {
     this.callTimeoutMs = connection.callTimeoutMs ?? 2_000;
     this.#members = connection.endpoints.map((address) => new Member(address, connection, this.callTimeoutMs));
     this.#clock = clock;
-    this.#preferred = Math.floor(random() * this.#members.length);
+    this.figures = figures;
+    this.#prefer(Math.floor(random() * this.#members.length));
   }
 
   /**
@@ -94,7 +97,8 @@ export class EtcdEndpoints {
 
   avoid(member: Member): void {
     member.avoidedUntilMs = this.#clock.monotonic() + AVOID_MS;
-    if (this.#members[this.#preferred] === member) this.#preferred = (this.#preferred + 1) % this.#members.length;
+    this.figures.failed(member.address);
+    if (this.#members[this.#preferred] === member) this.#prefer((this.#preferred + 1) % this.#members.length);
   }
 
   checkOpen(): void {
@@ -108,6 +112,11 @@ export class EtcdEndpoints {
   close(): void {
     this.#closed = true;
     for (const member of this.#members) member.close();
+  }
+
+  #prefer(index: number): void {
+    this.#preferred = index;
+    this.figures.preferredMember = this.#members[index]?.address ?? '';
   }
 
   // The preferred one first, so that calls stay with one member while it answers; those that failed of late last.

@@ -37,6 +37,8 @@ export class EtcdWatch implements Watch {
   #failures = 0;
   #refusals = 0;
   #heard = false;
+  /** By the present stream; null: not yet by any. */
+  #connected: boolean | null = null;
   #over = false;
   #cancelTimer: () => void = () => undefined;
 
@@ -90,11 +92,20 @@ export class EtcdWatch implements Watch {
       return this.end(error as Error);
     }
     if (response.canceled) return this.#cancelled(response, member);
+    this.#connect();
     if (response.created) return;
     this.#failures = 0;
     this.#refusals = 0;
     this.#partial.push(...response.events.map(eventOf));
     this.#deliver(response.fragment);
+  }
+
+  #connect(): void {
+    if (this.#connected === true) return;
+    const { figures } = this.#options.endpoints;
+    if (this.#connected === false) figures.watchReconnects++;
+    figures.connectedWatches++;
+    this.#connected = true;
   }
 
   // In a fragment the last revision may not be whole yet.
@@ -156,6 +167,10 @@ export class EtcdWatch implements Watch {
 
   #close(): void {
     this.#cancelTimer();
+    if (this.#connected === true) {
+      this.#connected = false;
+      this.#options.endpoints.figures.connectedWatches--;
+    }
     const stream = this.#stream;
     this.#stream = undefined;
     stream?.cancel();

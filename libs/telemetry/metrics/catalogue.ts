@@ -284,6 +284,11 @@ export const metrics = {
 
   // The clients of a process.
   rocketmq_connect_metadata_store_reachable: gauge('', [], '1 while the metadata store answers.'),
+  rocketmq_connect_metadata_store_reachable_since_timestamp_seconds: gauge(
+    'seconds',
+    [],
+    'Since when the metadata store answers, in seconds since the epoch; 0 while it does not.',
+  ),
   rocketmq_connect_metadata_store_requests_total: counter(
     '',
     ['operation', 'outcome'],
@@ -297,6 +302,18 @@ export const metrics = {
   ),
   rocketmq_connect_metadata_store_requests_in_flight: gauge('', [], 'Requests to the metadata store that wait for their answer.'),
   rocketmq_connect_metadata_store_watches: gauge('', [], 'Open watches.'),
+  rocketmq_connect_metadata_store_connected_watches: gauge(
+    '',
+    [],
+    'Open watches that hear etcd; the others were cut off and look for a member to go on at.',
+  ),
+  rocketmq_connect_metadata_store_watch_reconnects_total: counter('', [], 'Watches that went on at a new connection to etcd.'),
+  rocketmq_connect_metadata_store_member_preferred: gauge('', ['member'], '1 for the member of etcd that is asked first.'),
+  rocketmq_connect_metadata_store_member_failures_total: counter(
+    '',
+    ['member'],
+    'Calls, log-ins and streams that a member of etcd failed, whereupon another was asked.',
+  ),
   rocketmq_connect_metadata_store_watch_ends_total: counter('', ['reason'], 'Watches that ended by themselves, by the code of the error.'),
   rocketmq_connect_message_log_requests_total: counter(
     '',
