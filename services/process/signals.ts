@@ -10,8 +10,9 @@ export interface EndRequest {
 }
 
 /**
- * Listens for SIGINT and SIGTERM and keeps the process alive until one comes; a second one ends the process at once. Call it before the
- * start: a signal that comes during the start must stop what was started in order, too.
+ * Listens for SIGINT and SIGTERM; a second one ends the process at once. Keeps the process alive until it is disposed of, for timers do not,
+ * and a start or a stop may wait for nothing else. Call it before the start: a signal that comes during the start must stop what was started
+ * in order, too.
  *
  * npm passes SIGTERM to the shell that it runs its script in, and many shells die of it without telling this process, which would keep the
  * ports and the data folder: under npm, the end of the parent asks for the end as well.
@@ -20,7 +21,7 @@ export function listenForEnd(): EndRequest {
   const signals = ['SIGINT', 'SIGTERM'] as const;
   const parent = process.env['npm_lifecycle_event'] === undefined ? undefined : process.ppid;
   const alive = setInterval(() => {
-    if (parent !== undefined && process.ppid !== parent) onSignal();
+    if (askedAt === undefined && parent !== undefined && process.ppid !== parent) onSignal();
   }, PARENT_CHECK_MS);
   let askedAt: number | undefined;
   let ask: () => void = () => {};
@@ -30,7 +31,6 @@ export function listenForEnd(): EndRequest {
   const onSignal = (): void => {
     if (askedAt !== undefined && performance.now() - askedAt > SAME_SIGNAL_MS) process.exit(130);
     askedAt ??= performance.now();
-    clearInterval(alive);
     ask();
   };
   for (const name of signals) process.on(name, onSignal);
