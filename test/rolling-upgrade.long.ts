@@ -12,8 +12,8 @@ const LINES_PER_SECOND = Number(process.env['LINES_PER_SECOND'] ?? 5_000);
 const ROUNDS = 12;
 /** A pause that is worth a look at what it was made of. */
 const LONG_MS = 1_000;
-/** The version that a cluster is upgraded from, and goes back to. */
-const UPGRADE_FROM = process.env['UPGRADE_FROM'] ?? '0713032';
+/** The version that a cluster is upgraded from, and goes back to; by default the first that ran services as processes of their own. */
+const UPGRADE_FROM = process.env['UPGRADE_FROM'] ?? 'd6486f7';
 
 const ORDERS: Readonly<Record<string, readonly ServiceKind[]>> = {
   'config-services first': ['config-service', 'scheduler', 'task-runner', 'gateway'],
