@@ -1,11 +1,10 @@
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { OtlpReceiver } from '../test/support/otlp-receiver.ts';
 import { waitFor } from '../test/support/standalone.ts';
-import { copyThroughStandalone } from './standalone-copy.ts';
+import { copyThroughStandalone, linesToCopy } from './standalone-copy.ts';
 
 /**
  * Which part of a copy's CPU time goes into metrics and into traces, by default settings with a collector: the CPU profiles of all threads, each sample
@@ -13,8 +12,6 @@ import { copyThroughStandalone } from './standalone-copy.ts';
  * fractions of one, but not what others pay: longer messages, garbage. `--lines 8000000`
  */
 const { values } = parseArgs({ args: process.argv.slice(2), options: { lines: { type: 'string', default: '8000000' } } });
-const WARM_UP_LINES = 300_000;
-const LINE_BYTES = 137;
 
 interface Profile {
   readonly nodes: readonly {
@@ -41,17 +38,12 @@ const parts: readonly (readonly [Part, RegExp])[] = [
 
 const folder = mkdtempSync(join(tmpdir(), 'rmqc-bench-'));
 const profiles = join(folder, 'profiles');
-const source = join(folder, 'lines.txt');
 const receiver = new OtlpReceiver();
 const endpoint = await receiver.start();
 try {
-  const generator = new URL('generator.ts', import.meta.url).pathname;
-  const lines = String(Number(values.lines) + WARM_UP_LINES);
-  spawnSync(process.execPath, [generator, '--lines', lines, '--bytes', String(LINE_BYTES), '--out', source], { stdio: 'inherit' });
   const { fromMicros, untilMicros } = await copyThroughStandalone({
     folder,
-    source,
-    warmUpBytes: WARM_UP_LINES * LINE_BYTES,
+    source: linesToCopy(folder, Number(values.lines)),
     env: {
       OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
       OTEL_METRIC_EXPORT_INTERVAL: '5000',

@@ -1,11 +1,10 @@
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { OtlpReceiver } from '../test/support/otlp-receiver.ts';
 import { waitFor } from '../test/support/standalone.ts';
-import { copyThroughStandalone } from './standalone-copy.ts';
+import { copyThroughStandalone, linesToCopy } from './standalone-copy.ts';
 
 /**
  * What tracing costs: CPU seconds per million records, file → topic → file through a whole standalone, without it and with each way of
@@ -21,8 +20,6 @@ const { values } = parseArgs({
   },
 });
 const lineCount = Number(values.lines);
-const WARM_UP_LINES = 300_000;
-const LINE_BYTES = 137;
 const ways = {
   off: {},
   'default (a batch a second of each task)': { sampler: '' },
@@ -37,20 +34,16 @@ interface Way {
 
 const chosen = Object.entries<Way>(ways).filter(([name]) => values.ways.split(',').some((start) => name.startsWith(start)));
 const folder = mkdtempSync(join(tmpdir(), 'rmqc-bench-'));
-const source = join(folder, 'lines.txt');
 const receiver = new OtlpReceiver();
 const endpoint = await receiver.start();
 const seconds = new Map<string, number[]>(chosen.map(([name]) => [name, []]));
 const spans = new Map<string, number>();
 try {
-  const generator = new URL('generator.ts', import.meta.url).pathname;
-  spawnSync(process.execPath, [generator, '--lines', String(lineCount + WARM_UP_LINES), '--bytes', String(LINE_BYTES), '--out', source], {
-    stdio: 'inherit',
-  });
+  const source = linesToCopy(folder, lineCount);
   for (let round = 0; round < Number(values.rounds); round++) {
     for (const [name, way] of [...chosen.slice(round % chosen.length), ...chosen.slice(0, round % chosen.length)]) {
       receiver.spans.length = 0;
-      const cpu = (await cpuSecondsOfCopy(way)) / (lineCount / 1e6);
+      const cpu = (await cpuSecondsOfCopy(source, way)) / (lineCount / 1e6);
       seconds.get(name)?.push(cpu);
       spans.set(name, receiver.spans.length);
       process.stdout.write(`${round + 1}  ${cpu.toFixed(2)} s  ${receiver.spans.length} spans  ${name}\n`);
@@ -73,7 +66,7 @@ for (const [name, figures] of seconds) {
   );
 }
 
-async function cpuSecondsOfCopy({ sampler, argument }: Way): Promise<number> {
+async function cpuSecondsOfCopy(source: string, { sampler, argument }: Way): Promise<number> {
   const env: Record<string, string> = {};
   // Sooner than by default, so that the warm-up is over soon.
   if (sampler !== undefined) Object.assign(env, { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_BSP_SCHEDULE_DELAY: '1000' });
@@ -82,7 +75,7 @@ async function cpuSecondsOfCopy({ sampler, argument }: Way): Promise<number> {
   const warm = async (): Promise<void> => {
     if (sampler !== undefined) await waitFor(() => receiver.spans.length > 0, 'spans are sent');
   };
-  return (await copyThroughStandalone({ folder, source, warmUpBytes: WARM_UP_LINES * LINE_BYTES, env, warm })).cpuSeconds;
+  return (await copyThroughStandalone({ folder, source, env, warm })).cpuSeconds;
 }
 
 function median(figures: readonly number[]): number {
