@@ -25,7 +25,8 @@ export function decodeStored<T>(type: StoredType<T>, { key, value }: Pick<KeyVal
 /**
  * A message as proto3 JSON. What `previous`, the stored value that it replaces, holds beyond what this version knows stays: an
  * older replica must not erase what a newer one wrote, and ts-proto drops unknown fields and reads unknown values of enums as
- * UNRECOGNIZED. That goes for fields of nested messages and of a map's messages too, and for those of repeated messages as long as these are unchanged; a changed element is a new one.
+ * UNRECOGNIZED. That goes for fields of nested messages and of a map's messages too, and for those of repeated messages as long as
+ * these are unchanged; a changed element is a new one.
  */
 export function encodeStored<T>(type: StoredType<T>, message: T, previous?: string): string {
   const next = type.toJSON(message);

@@ -39,7 +39,7 @@ export class SourceTraces {
   /** The frozen offsets are durable in the log, asked from `sinceMs` until now: the `traceparent` of their commit. */
   frozen(freeze: number, sinceMs: number): string | undefined {
     const covered = this.#uncommitted.filter(isCovered);
-    if (covered.length > 0) this.#uncommitted = this.#uncommitted.filter((batch) => !covered.includes(batch));
+    if (covered.length > 0) this.#uncommitted = this.#uncommitted.filter((batch) => !isCovered(batch));
     return this.#commits.frozen(
       freeze,
       covered.map(({ context }) => context),
